@@ -1,0 +1,132 @@
+"""Checkpoints: the only file that knows Orbax.
+
+Orbax commits by renaming a folder, and restores flipped bits without a word. So each checkpoint carries a file of
+sha256 sums of its own files, written before the rename; a checkpoint is whole when every sum agrees, and only a whole
+one is restored. On disk the state is a flat dict of names and arrays: no class of any library.
+"""
+
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from tsjax.atomic import sha256_file, write_json
+from tsjax.config import CheckpointConfig
+
+_SEAL = "tsjax.json"
+_ORBAX_NOTES = "_CHECKPOINT_METADATA"  # times of the save; rewritten after the commit and not needed to restore
+logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells of every rename
+
+
+class Checkpoints:
+    """The `checkpoints/` folder of a run; one folder per step, eight digits."""
+
+    def __init__(self, folder: Path, config: CheckpointConfig = CheckpointConfig(), tell: Callable[[str], None] = print):  # noqa: B008
+        self.folder, self._config, self._tell = folder.absolute(), config, tell
+        self._seal_next: tuple[int, dict[str, Any]] | None = None
+        options = ocp.options.AsyncOptions(post_finalization_callback=self._seal)
+        self._orbax = ocp.StandardCheckpointer(async_options=options)
+
+    def steps(self) -> list[int]:
+        """Steps with a committed folder, oldest first (whole or not)."""
+        return sorted(int(p.name) for p in self.folder.glob("*") if p.name.isdigit())
+
+    def save(self, step: int, state: Any, meta: dict[str, Any]) -> None:
+        """Starts writing and returns once the state is copied to the host; `meta` must be JSON."""
+        self.wait()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._seal_next = (step, meta)
+        self._orbax.save(self._path(step), _flatten(state), force=True)
+
+    def wait(self) -> None:
+        """Returns when the last save is committed; then deletes what the keep policies don't keep."""
+        self._orbax.wait_until_finished()
+        if jax.process_index() == 0 and self._seal_next is not None:
+            self._seal_next = None
+            steps = self.steps()
+            for step in set(steps) - kept(steps, self._config):
+                shutil.rmtree(self._path(step))
+
+    def close(self) -> None:
+        self.wait()
+        self._orbax.close()
+
+    def restore(self, abstract_state: Any) -> tuple[Any, dict[str, Any]] | None:
+        """(state, meta) of the newest whole checkpoint, placed as `abstract_state`'s shardings say; None if there is none.
+
+        A damaged one is told of and set aside as `damaged-STEP`, never deleted.
+        """
+        self._drop_unfinished()
+        for step in reversed(self.steps()):
+            path = self._path(step)
+            problem = damage(path)
+            if problem is None:
+                flat = self._orbax.restore(path, _flatten(abstract_state))
+                state = jax.tree.unflatten(jax.tree.structure(abstract_state), [flat[n] for n in _names(abstract_state)])
+                return state, json.loads((path / _SEAL).read_text())["meta"]
+            aside = next(p for i in range(10**6) if not (p := self.folder / f"damaged-{path.name}-{i}").exists())
+            self._tell(f"checkpoint {path.name} is damaged ({problem}): set aside as {aside.name}, trying the one before")
+            path.rename(aside)
+        return None
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"{step:08d}"
+
+    def _drop_unfinished(self) -> None:
+        for path in self.folder.glob("*.orbax-checkpoint-tmp*"):
+            shutil.rmtree(path)  # killed before its commit: nobody was told that it exists
+
+    def _seal(self) -> None:
+        """Orbax calls this when all files are written and the folder still has its temporary name."""
+        if jax.process_index() != 0:
+            return
+        assert self._seal_next is not None
+        step, meta = self._seal_next
+        (folder,) = self.folder.glob(f"{step:08d}.orbax-checkpoint-tmp*")
+        write_json(folder / _SEAL, {"meta": meta, "sha256": _sums(folder)})
+
+
+def damage(path: Path) -> str | None:
+    """What is wrong with a checkpoint folder in a few words; None when every file is as it was written."""
+    try:
+        expected = json.loads((path / _SEAL).read_text())["sha256"]
+    except FileNotFoundError:
+        return f"no {_SEAL}"
+    except (ValueError, KeyError, TypeError):
+        return f"{_SEAL} is not readable"
+    for name, expected_sum in expected.items():  # Orbax adds a marker of its own at the commit: new files are no damage
+        if not (path / name).is_file():
+            return f"file {name} is missing"
+        if sha256_file(path / name) != expected_sum:
+            return f"file {name} has changed"
+    return None
+
+
+def kept(steps: list[int], config: CheckpointConfig) -> set[int]:
+    """The steps that the keep policies keep: newest, multiples of keep_every, powers of two."""
+    newest = sorted(steps)[-config.keep_last :]
+    every = [s for s in steps if config.keep_every and s % config.keep_every == 0]
+    log2 = [s for s in steps if config.keep_log2 and is_power_of_two(s)]
+    return {*newest, *every, *log2}
+
+
+def is_power_of_two(step: int) -> bool:
+    return step > 0 and step & (step - 1) == 0
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    files = (p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != _ORBAX_NOTES)
+    return {p.relative_to(folder).as_posix(): sha256_file(p) for p in files}
+
+
+def _names(tree: Any) -> list[str]:
+    return [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
+
+
+def _flatten(tree: Any) -> dict[str, Any]:
+    return dict(zip(_names(tree), jax.tree.leaves(tree), strict=True))

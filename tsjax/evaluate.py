@@ -1,0 +1,71 @@
+"""The loss over a whole validation split: nats/token, bits/byte, and how sure the number is."""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from tsjax import model
+from tsjax.loader import Rows, eval_batches
+from tsjax.loss import bits_per_byte
+from tsjax.sharding import put_batch
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    loss: float  # nats per token; a document's tokens are its pieces and its EOS
+    standard_error: float  # of `loss`, with documents as the unit
+    bits_per_byte: float  # of the documents' UTF-8 text
+    tokens: int
+    documents: int
+
+
+def evaluate(
+    params: model.Params,
+    eval_step: Callable,
+    rows: Rows,
+    *,
+    text_bytes: int,
+    documents: int,
+    batch_size: int,
+    mesh: Mesh,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Evaluation | None:
+    """Every target of the split once. None when `stopped()` turned true on the way.
+
+    The standard error is that of a ratio of sums over documents (linearised; Cochran 1977, section 2.11).
+    """
+    nats_D, tokens_D = np.zeros(documents), np.zeros(documents)
+    pending: tuple | None = None
+
+    def add(nll_BxT: jax.Array, weights: np.ndarray, owners: np.ndarray) -> None:
+        local = np.concatenate([s.data for s in sorted(nll_BxT.addressable_shards, key=lambda s: s.index[0].start or 0)])
+        mine = weights > 0
+        np.add.at(nats_D, owners[mine], local[mine].astype(np.float64))
+        np.add.at(tokens_D, owners[mine], 1)
+
+    for batch, owners in eval_batches(rows, batch_size, jax.process_index(), jax.process_count()):
+        nll = eval_step(params, put_batch(mesh, batch))
+        if pending is not None:
+            add(*pending)  # the batch before: the device is already at work on this one
+        pending = (nll, batch["weights"], owners)
+        if stopped():
+            return None
+    assert pending is not None
+    add(*pending)
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        nats_D, tokens_D = multihost_utils.process_allgather(np.stack([nats_D, tokens_D])).sum(0)
+    nats, tokens = float(nats_D.sum()), float(tokens_D.sum())
+    loss = nats / tokens
+    residual = float(np.sum((nats_D - loss * tokens_D) ** 2))
+    return Evaluation(
+        loss=loss,
+        standard_error=(documents / max(documents - 1, 1) * residual) ** 0.5 / tokens,
+        bits_per_byte=bits_per_byte(nats, text_bytes),
+        tokens=int(tokens),
+        documents=documents,
+    )

@@ -1,0 +1,125 @@
+"""llama2.c files: the v0 checkpoint `.bin` and `tokenizer.bin`, little endian (llama2.c export.py, tokenizer.py).
+
+A v0 file is seven int32 (dim, hidden, layers, heads, kv heads, vocabulary, context; a negative vocabulary marks an
+untied head) and then float32 arrays, each for all layers before the next, matrices as (out, in).
+"""
+
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from tsjax import families
+from tsjax.config import ModelConfig
+from tsjax.errors import UserError
+
+
+def read_v0(path: Path) -> tuple[ModelConfig, dict[str, np.ndarray]]:
+    """Config and parameters of a llama2.c v0 checkpoint; UserError when its size does not fit its header."""
+    raw = Path(path).read_bytes()
+    if len(raw) < 28:
+        raise UserError(expected=f"a llama2.c v0 checkpoint in {path}", found=f"{len(raw)} bytes", todo="check the file")
+    width, hidden, layers, heads, kv_heads, vocab, context = struct.unpack("<7i", raw[:28])
+    tied, vocab = vocab > 0, abs(vocab)
+    head_dim = width // max(heads, 1)
+    blocks = [
+        ("embedding", (vocab, width)),
+        ("attention_norm.scale", (layers, width)),
+        ("attention.query.kernel", (layers, heads * head_dim, width)),
+        ("attention.key.kernel", (layers, kv_heads * head_dim, width)),
+        ("attention.value.kernel", (layers, kv_heads * head_dim, width)),
+        ("attention.out.kernel", (layers, width, heads * head_dim)),
+        ("mlp_norm.scale", (layers, width)),
+        ("mlp.gate.kernel", (layers, hidden, width)),
+        ("mlp.down.kernel", (layers, width, hidden)),
+        ("mlp.up.kernel", (layers, hidden, width)),
+        ("norm.scale", (width,)),
+        ("rotary cosines", (context, head_dim // 2)),  # recomputed, so not read
+        ("rotary sines", (context, head_dim // 2)),
+        *([] if tied else [("unembedding", (vocab, width))]),
+    ]
+    sizes = [int(np.prod(shape)) for _, shape in blocks]
+    if min(width, hidden, layers, heads, kv_heads, vocab, context) < 1 or len(raw) != 28 + 4 * sum(sizes):
+        raise UserError(
+            expected=f"{28 + 4 * sum(sizes):,} bytes in {path}, as its v0 header says", found=f"{len(raw):,} bytes",
+            todo="check that it is a whole llama2.c v0 checkpoint",
+        )  # fmt: skip
+    arrays = np.split(np.frombuffer(raw, "<f4", offset=28), np.cumsum(sizes)[:-1])
+    params: dict[str, np.ndarray] = {}
+    for (name, shape), flat in zip(blocks, arrays, strict=True):
+        array = flat.reshape(shape)
+        if name.startswith("rotary"):
+            continue
+        if name in ("embedding", "norm.scale", "unembedding"):
+            params[name] = array
+            continue
+        for layer, value in enumerate(array):
+            if name in ("attention.query.kernel", "attention.key.kernel"):
+                value = _halves_from_pairs(value, head_dim)
+            params[f"blocks.{layer}.{name}"] = value.T if name.endswith("kernel") else value
+    config = ModelConfig(
+        **families.llama(vocab_size=vocab, context=context, width=width, layers=layers, heads=heads, kv_heads=kv_heads,
+                         mlp_width=hidden, norm_eps=1e-5, rope_theta=10_000.0, tied=tied)
+    )  # fmt: skip
+    return config, params
+
+
+def _halves_from_pairs(rows: np.ndarray, head_dim: int) -> np.ndarray:
+    """llama2.c rotates neighbouring rows of a head, tsjax (as Hugging Face) its two halves: reorder the rows."""
+    heads = rows.reshape(-1, head_dim // 2, 2, rows.shape[1])
+    return heads.swapaxes(1, 2).reshape(rows.shape)
+
+
+class Llama2cTokenizer:
+    """A `tokenizer.bin`: greedy merging of the pair with the highest score, as run.c does it.
+
+    Ids 0, 1, 2 are unk, bos, eos; byte b is id b + 3. There is no pad. `decode` drops bos and eos, and the one space that
+    encoding put in front.
+    """
+
+    unk, bos, eos, pad = 0, 1, 2, -1
+
+    def __init__(self, raw: bytes):
+        self.pieces: list[bytes] = []
+        self.scores: list[float] = []
+        at = 4
+        while at < len(raw):
+            score, length = struct.unpack_from("<fi", raw, at)
+            self.pieces.append(raw[at + 8 : at + 8 + length])
+            self.scores.append(score)
+            at += 8 + length
+        self.ids = {piece: i for i, piece in enumerate(self.pieces)}
+
+    @property
+    def vocab_size(self) -> int:
+        return len(self.pieces)
+
+    def encode(self, texts: Iterable[str]) -> list[list[int]]:
+        return [self._encode(text) for text in texts]
+
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = []
+        for character in f" {text}" if text else "":
+            piece = character.encode()
+            ids += [self.ids[piece]] if piece in self.ids else [byte + 3 for byte in piece]
+        while True:
+            best = max(
+                ((self.scores[self.ids[pair]], -i) for i in range(len(ids) - 1)
+                 if (pair := self.pieces[ids[i]] + self.pieces[ids[i + 1]]) in self.ids),
+                default=None,
+            )  # fmt: skip
+            if best is None:
+                return ids
+            i = -best[1]
+            ids[i : i + 2] = [self.ids[self.pieces[ids[i]] + self.pieces[ids[i + 1]]]]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        kept = [i for i in ids if i not in (self.bos, self.eos)]
+        raw = b"".join(bytes([i - 3]) if 3 <= i < 259 else self.pieces[i] for i in kept)
+        return raw.decode(errors="replace").removeprefix(" ")
+
+
+def read_tokenizer(path: Path) -> Llama2cTokenizer:
+    """Reads `tokenizer.bin`."""
+    return Llama2cTokenizer(Path(path).read_bytes())

@@ -1,0 +1,82 @@
+"""Cross-entropy that never holds the logits of the whole batch, and the units losses are reported in."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+
+def chunk_rows(rows: int, vocab_size: int) -> int:
+    """Rows of logits held at a time: about 2^24 logits (64 MiB), but at least 256 rows.
+
+    Below 256 rows the V x E gradient of the head, rewritten for every chunk, costs more than it saves.
+    """
+    return min(rows, max(256, 2**24 // vocab_size))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
+def cross_entropy_sum(x_NxE, head_VxE, targets_N, weights_N, rows: int) -> jax.Array:
+    """Sum over positions of weight * -log p(target), in nats, float32; `rows` positions at a time.
+
+    The value is exact, whatever `rows` is; a weight of 0 takes a position out. Differentiable in x and head only.
+    """
+    nll_N = token_nll(x_NxE, head_VxE, targets_N, rows)
+    return jnp.sum(nll_N * weights_N)
+
+
+def _forward(x_NxE, head_VxE, targets_N, weights_N, rows):
+    """Loss and both gradients in one pass: the logits of a chunk are used while they are there."""
+
+    def chunk(dhead_VxE, piece):
+        x, targets, weights = piece
+        logits, lse, gold = _logits(x, head_VxE, targets)
+        dlogits = jnp.exp(logits - lse[:, None]) - jax.nn.one_hot(targets, logits.shape[1], dtype=jnp.float32)
+        dlogits = (dlogits * weights[:, None]).astype(x.dtype)
+        dx = dlogits @ head_VxE.astype(x.dtype)
+        dhead_VxE += jnp.einsum("nv,ne->ve", dlogits, x, preferred_element_type=jnp.float32)
+        return dhead_VxE, (jnp.sum((lse - gold) * weights), dx)
+
+    pieces = _split(rows, x_NxE, targets_N, weights_N)
+    dhead_VxE, (sums, dx) = lax.scan(chunk, jnp.zeros(head_VxE.shape, jnp.float32), pieces)
+    dx_NxE = dx.reshape(-1, x_NxE.shape[1])[: x_NxE.shape[0]]
+    return jnp.sum(sums), (dx_NxE, dhead_VxE.astype(head_VxE.dtype))
+
+
+def _backward(rows, saved, g):
+    dx_NxE, dhead_VxE = saved
+    return dx_NxE * g.astype(dx_NxE.dtype), dhead_VxE * g.astype(dhead_VxE.dtype), None, None
+
+
+cross_entropy_sum.defvjp(_forward, _backward)
+
+
+def token_nll(x_NxE, head_VxE, targets_N, rows: int) -> jax.Array:
+    """-log p(target) of each position, nats, float32 [N]; `rows` positions at a time."""
+
+    def chunk(_, piece):
+        x, targets = piece
+        _, lse, gold = _logits(x, head_VxE, targets)
+        return None, lse - gold
+
+    _, nll = lax.scan(chunk, None, _split(rows, x_NxE, targets_N))
+    return nll.reshape(-1)[: x_NxE.shape[0]]
+
+
+def _logits(x_NxE, head_VxE, targets_N):
+    logits = jnp.einsum("ne,ve->nv", x_NxE, head_VxE.astype(x_NxE.dtype), preferred_element_type=jnp.float32)
+    gold = jnp.take_along_axis(logits, targets_N[:, None], axis=1)[:, 0]
+    return logits, jax.nn.logsumexp(logits, axis=-1), gold
+
+
+def _split(rows, *arrays):
+    """Each array as (chunks, rows, ...); the last chunk is filled with zeros, so with weight 0."""
+    missing = -arrays[0].shape[0] % rows
+    padded = (jnp.pad(a, [(0, missing)] + [(0, 0)] * (a.ndim - 1)) for a in arrays)
+    return tuple(a.reshape(-1, rows, *a.shape[1:]) for a in padded)
+
+
+def bits_per_byte(nats: float, text_bytes: float) -> float:
+    """Total nats over a text -> bits per byte of it: comparable across tokenizers."""
+    return nats / math.log(2) / text_bytes

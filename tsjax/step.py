@@ -1,0 +1,112 @@
+"""The train step: one pure function over plain pytrees, jitted once, its state donated."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from tsjax import loss, model
+from tsjax.config import Config
+from tsjax.optimizer import Schedule
+
+State = dict[str, Any]  # step int32, params, optimizer, skips int32 (in a row), and ema where it is on
+Batch = dict[str, jax.Array]  # tokens, targets int32 and weights float32 B x T; positions, segments when documents are packed
+
+
+def init_state(config: Config, optimizer: optax.GradientTransformation) -> State:
+    """Step 0, from `train.seed`. Call it under one `jax.jit`."""
+    params = model.init(config.model, jax.random.key(config.train.seed))
+    state = {
+        "step": jnp.zeros((), jnp.int32),
+        "skips": jnp.zeros((), jnp.int32),
+        "params": params,
+        "optimizer": optimizer.init(params),
+    }
+    return state | {"ema": jax.tree.map(jnp.copy, params)} if config.optimizer.ema else state
+
+
+def make_train_step(
+    config: Config, optimizer: optax.GradientTransformation, schedule: Schedule
+) -> Callable[[State, Batch], tuple[State, dict[str, jax.Array]]]:
+    """state, batch -> state, metrics (loss in nats/token, gradient norm, learning rate, tokens, finite).
+
+    The gradient is that of the weighted mean over the whole batch, also when it is accumulated over micro-batches
+    of different weight. An update that is not finite is left out: parameters and moments stay as they were.
+    """
+
+    def train_step(state: State, batch: Batch) -> tuple[State, dict[str, jax.Array]]:
+        key = jax.random.fold_in(jax.random.key(config.train.seed), state["step"])
+        nll_sum, gradient_sum = _accumulate(config, state["params"], batch, key)
+        weight = jnp.maximum(jnp.sum(batch["weights"]), 1)
+        gradient = jax.tree.map(lambda g: g / weight, gradient_sum)
+        gradient_norm = optax.global_norm(gradient)
+        finite = jnp.isfinite(nll_sum) & jnp.isfinite(gradient_norm)
+        updates, moments = optimizer.update(gradient, state["optimizer"], state["params"])
+        new = state | {"params": optax.apply_updates(state["params"], updates), "optimizer": moments}
+        if config.optimizer.ema:
+            new["ema"] = optax.incremental_update(new["params"], state["ema"], 1 - config.optimizer.ema)
+        new = jax.tree.map(functools.partial(jnp.where, finite), new, state)
+        new["step"] = state["step"] + 1
+        new["skips"] = jnp.where(finite, 0, state["skips"] + 1)
+        metrics = {
+            "loss": nll_sum / weight,
+            "gradient_norm": gradient_norm,
+            "learning_rate": schedule(state["step"]),
+            "tokens": weight,
+            "finite": finite,
+            "skips": new["skips"],
+        }
+        return new, metrics
+
+    return jax.jit(train_step, donate_argnums=0)
+
+
+def _accumulate(config: Config, params: model.Params, batch: Batch, key: jax.Array):
+    """Sum of nats and its gradient over the batch, one micro-batch at a time."""
+    loss_and_gradient = jax.value_and_grad(functools.partial(nll_sum, config))
+    if config.train.accumulate == 1:
+        return loss_and_gradient(params, batch, key)
+    # Micro-batch i takes every k-th row, so that the rows of one device stay on it.
+    k = config.train.accumulate
+    micro = jax.tree.map(lambda x: x.reshape(-1, k, *x.shape[1:]).swapaxes(0, 1), batch)
+
+    def add(total, piece):
+        i, rows = piece
+        return jax.tree.map(jnp.add, total, loss_and_gradient(params, rows, jax.random.fold_in(key, i))), None
+
+    zero = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, params))
+    return jax.lax.scan(add, zero, (jnp.arange(k), micro))[0]
+
+
+def nll_sum(config: Config, params: model.Params, batch: Batch, key: jax.Array | None) -> jax.Array:
+    """Weighted sum of -log p(target) over a batch, nats."""
+    decoder = model.bind(config.model, params)
+    x_BxTxE = decoder(batch["tokens"], batch.get("positions"), batch.get("segments"), key)
+    rows = loss.chunk_rows(batch["tokens"].size, config.model.vocab_size)
+    return loss.cross_entropy_sum(
+        x_BxTxE.reshape(-1, config.model.width), decoder.head_VxE, batch["targets"].reshape(-1),
+        batch["weights"].reshape(-1), rows,
+    )  # fmt: skip
+
+
+def make_eval_step(config: Config) -> Callable[[model.Params, Batch], jax.Array]:
+    """params, batch -> -log p(target) of each position, nats, float32 B x T. Nothing is donated."""
+
+    def eval_step(params: model.Params, batch: Batch) -> jax.Array:
+        decoder = model.bind(config.model, params)
+        x_BxTxE = decoder(batch["tokens"], batch.get("positions"), batch.get("segments"))
+        rows = loss.chunk_rows(batch["tokens"].size, config.model.vocab_size)
+        nll = loss.token_nll(
+            x_BxTxE.reshape(-1, config.model.width), decoder.head_VxE, batch["targets"].reshape(-1), rows
+        )
+        return nll.reshape(batch["targets"].shape)
+
+    return jax.jit(eval_step)
+
+
+def eval_params(state: State) -> model.Params:
+    """The weights that evaluation, samples and exports use: the average where there is one."""
+    return state.get("ema", state["params"])
