@@ -1,8 +1,8 @@
 """The offline writer: stories from templates, where there is no LLM API to ask.
 
-It lets the whole pipeline run with no network, key or cost: tests, the quickstart, the benchmarks. It is not a
-model and does not pretend to be one; its manifest says so. A story is a pure function of (seed, index), so any
-shard of a corpus can be written anywhere and agrees with the whole.
+It lets the whole pipeline run with no network, key or cost: tests, the quickstart, the benchmarks. It is not
+a model and does not pretend to be one; its manifest says so. A story is a pure function of (seed, index), so
+any shard of a corpus can be written anywhere and agrees with the whole.
 """
 
 import hashlib
@@ -37,6 +37,7 @@ from tsjax.errors import UserError
 PLOTS = (*KINDNESS, *FRIENDS, *COURAGE, *GROWING, *MAKING, *PLAY)
 STORIES_FILE = "stories.jsonl.zst"
 MANIFEST_FILE = "manifest.json"
+MOST_WORDS = 130  # neither detail nor moral may make a story longer than this
 
 T = TypeVar("T")
 
@@ -87,10 +88,11 @@ def plan_story(seed: int, index: int) -> Plan:
     for table in (ADJECTIVES, HOBBIES, HOMES[world], ELDERS[pick(_SEXES)], *plot.slots):
         words.update(pick(table))
     way = pick(plot.ways)
+    moral_is_told = pick((True, False))
     return Plan(
         plot=plot.name,
         opening=opening,
-        detail=pick(DETAILS),
+        detail="" if moral_is_told else pick(DETAILS),
         who=f"{words['A']} the {words['kind']}",
         where=place,
         want=pick(pick(plot.want)),
@@ -98,18 +100,26 @@ def plan_story(seed: int, index: int) -> Plan:
         turn=pick(pick(way.turn)),
         ending=pick(pick(way.ending)),
         moral=pick(pick(plot.moral)),
-        moral_is_told=pick((True, False)),
+        moral_is_told=moral_is_told,
         words=words,
     )
 
 
 def tell(plan: Plan) -> str:
-    """The story of a plan: four paragraphs (who, where and want; obstacle; turn; ending), 60 to 130 words."""
-    moral = f" {plan.moral}" if plan.moral_is_told else ""
+    """The story of a plan: four paragraphs (who, where and want; obstacle; turn; ending), 60 to 130 words.
+
+    A story that is long without them goes without its detail and moral.
+    """
     start = f"{OPENINGS[plan.opening]} {plan.detail}{plan.want}"
-    text = "\n\n".join((start, plan.obstacle, plan.turn, plan.ending + moral))
+    text = "\n\n".join((start, plan.obstacle, plan.turn, plan.ending))
+    if plan.moral_is_told:
+        text = f"{text} {plan.moral}"
     text = text.format_map(plan.words)
-    return text.format_map(plan.words) if "{" in text else text  # some words hold fields: "lost {his} hat"
+    if "{" in text:  # some words hold fields: "hit {his} feet"
+        text = text.format_map(plan.words)
+    if (plan.moral_is_told or plan.detail) and len(text.split()) > MOST_WORDS:
+        text = tell(plan._replace(moral_is_told=False, detail=""))
+    return text
 
 
 def write_story(seed: int, index: int) -> str:

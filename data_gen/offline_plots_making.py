@@ -24,8 +24,8 @@ LOST = Plot(
     want=beat(
         "[One day|One morning|One afternoon], {A} could not find {his} {color} {toy}. {He} wanted it back "
         "[very much|more than anything].",
-        "{A} had {a_color} {toy} that {he} took everywhere. [One day|One morning], it was gone! "
-        "{He} wanted to find it.",
+        "{A} had {a_color} {toy} that {he} took everywhere. [One day|One morning], it was gone! {He} wanted "
+        "to find it.",
         '"[Oh, no|Oh dear]!" said {A} [one day|one morning]. "Where is my {color} {toy}? I want to find it."',
     ),
     obstacle=beat(
@@ -39,8 +39,8 @@ LOST = Plot(
     ways=(
         Way(
             beat(
-                '{His} friend {Bk} came to the door. "Do not cry," said {B}. "We can look together." '
-                "They went to {place}, where {A} had played the day before.",
+                '{His} friend {Bk} came to the door. "Do not cry," said {B}. "We can look together." They '
+                "went to {place}, where {A} had played the day before.",
                 'Then {A} met {his} friend {Bk}. "I lost my {toy}," said {A}. "I saw one {at}!" said {B}. '
                 "So they ran there [together|as fast as they could].",
             ),
@@ -53,10 +53,10 @@ LOST = Plot(
         ),
         Way(
             beat(
-                '"Think," said {his} {elder}. "Where did you have it last?" {A} closed {his} eyes. '
-                '"I had it {at}!" {he} said, and {he} ran there [at once|right away].',
-                '{A} sat down and thought about the day before. "I was {at}," {he} told {his} {elder}. '
-                "They went there together.",
+                '"Think," said {his} {elder}. "Where did you have it last?" {A} closed {his} eyes. "I had '
+                'it {at}!" {he} said, and {he} ran there [at once|right away].',
+                '{A} sat down and thought about the day before. "I was {at}," {he} told {his} {elder}. They '
+                "went there together.",
             ),
             beat(
                 "The {color} {toy} was {spot}, just where {he} had left it. {A} hugged it [tight|and "
@@ -69,7 +69,7 @@ LOST = Plot(
     moral=beat(
         "{A} learned to take good care of {his} things.",
         "After that, {A} always put the {toy} back in its place.",
-        "It helps to stop and think.",
+        "{A} was very glad to have it back.",
     ),
 )
 
@@ -102,17 +102,15 @@ BUILDING = Plot(
         ),
     ),
     want=beat(
-        "[One day|One morning|One rainy day], {A} wanted to make a {thing}. {He} got all that {he} needed "
-        "and "
-        "[went to work|began].",
-        '"[Today|This morning] I will make a {thing}!" said {A}. {He} wanted it to be the best {thing} of '
+        "[One day|One morning|One rainy day], {A} wanted to make {a_thing}. {He} got all that {he} needed "
+        "and [went to work|began].",
+        '"[Today|This morning] I will make {a_thing}!" said {A}. {He} wanted it to be the best {thing} of '
         "all.",
-        "{A} had seen a {thing} {at}. It was so nice that {he} wanted to make one {himself}.",
+        "{A} had seen {a_thing} {at}. It was so nice that {he} wanted to make one {himself}.",
     ),
     obstacle=beat(
         '{He} worked all morning. But when it was done, it did not go well. {failed}. "[I give up|It is no '
-        'good]!" '
-        "said {A}.",
+        'good]!" said {A}.',
         "But {he} worked too fast. {failed}. {A} [sat down and cried|was mad and wanted to stop].",
         "{He} tried once. {failed}. {He} tried again, and it was no better. {A} let {his} head hang.",
     ),
@@ -120,10 +118,9 @@ BUILDING = Plot(
         Way(
             beat(
                 '{His} friend {Bk} came to see. "Do not give up," said {B}. "{tip}, and try again. I will '
-                'help you." '
-                "So they worked [together|side by side].",
-                '"Can I help?" asked {his} friend {Bk}. "{tip}," {she} said. "It helped me." '
-                "{A} [nodded|smiled], and the two began again.",
+                'help you." So they worked [together|side by side].',
+                '"Can I help?" asked {his} friend {Bk}. "{tip}," {she} said. "It helped me." {A} '
+                "[nodded|smiled], and the two began again.",
             ),
             beat(
                 'This time, the {thing} {worked}. "We did it!" they shouted.',
@@ -134,11 +131,9 @@ BUILDING = Plot(
         Way(
             beat(
                 '"I had the same trouble when I was little," said {his} {elder}. "{tip}." {A} wiped {his} '
-                "eyes "
-                "and tried one more time.",
-                '{His} {elder} looked at it. "You were very close. {tip}, and do it slowly." {A} took a '
-                "deep breath "
-                "and began again.",
+                "eyes and tried one more time.",
+                '{His} {elder} looked at it. "You were very close. {tip}, and it will work." {A} took a '
+                "deep breath and began again.",
             ),
             beat(
                 "This time, the {thing} {worked}. {A} was so proud that {he} [danced|called everyone to see "
@@ -163,7 +158,7 @@ BROKEN = Plot(
             ("teddy bear", "One arm came off", "sewed the arm back on with strong thread"),
             ("toy train", "One wheel fell off", "put the wheel back on with a tiny nail"),
             ("doll", "The dress got a big hole", "sewed a yellow heart over the hole"),
-            ("kite", "The paper tore in two", "put the two parts together with tape"),
+            ("kite", "The paper tore in two", "joined the two parts with tape"),
             ("toy boat", "The sail came off", "made a new sail from an old shirt"),
             ("wooden horse", "One leg broke", "put the leg back on with glue"),
             ("music box", "It did not play anymore", "cleaned it with a tiny brush"),
@@ -172,15 +167,15 @@ BROKEN = Plot(
         ),
     ),
     want=beat(
-        "{A} had a {toy} that {he} loved. [One day|One morning], {he} took it to {place}. {He} wanted to "
+        "{A} had {a_toy} that {he} loved. [One day|One morning], {he} took it to {place}. {He} wanted to "
         "play all day.",
         "[One day|One sunny day], {A} wanted to play with {his} {toy} {at}.",
-        "The best thing {A} had was a {toy}. [One day|One afternoon], {he} wanted to show it to {his} "
-        "friend {Bk}, "
-        "so {he} took it to {place}.",
+        "The best thing {A} had was {a_toy}. [One day|One afternoon], {he} wanted to show it to {his} "
+        "friend {Bk}, so {he} took it to {place}.",
     ),
     obstacle=beat(
-        "All went well at first. Then {he} played too hard. {broke}. {A} [looked at the {toy} and cried|could not believe it].",
+        "All went well at first. Then {he} played too hard. {broke}. {A} [looked at the {toy} and "
+        "cried|could not believe it].",
         'But {he} was not careful enough. {broke}. "[Oh, no|My poor {toy}]!" cried {A}.',
         'Then something bad happened. {broke}. "It will never be the same," said {A} [with a sad '
         "face|sadly].",
@@ -188,25 +183,24 @@ BROKEN = Plot(
     ways=(
         Way(
             beat(
-                'At home, {he} showed it to {his} {elder}. "We can mend it," said {his} {elder}. They sat down at the table. With {his} '
-                "{elder}, "
-                "{A} {fix}.",
+                'At home, {he} showed it to {his} {elder}. "We can mend it," said {his} {elder}. They sat '
+                "down at the table. With {his} {elder}, {A} {fix}.",
                 '{A} ran to {his} {elder}. "Can you help me?" "I will show you how," said {his} {elder}, '
                 "and {A} {fix}.",
             ),
             beat(
-                "It was not like new, but {A} loved the {toy} even more. {He} [smiled|slept with it by "
-                "{his} bed].",
+                "It was not like new, but {A} loved the {toy} even more. {He} [kept it by {his} bed|took it "
+                "everywhere].",
                 '"We did it!" said {A}. {He} gave {his} {elder} a hug and played with the {toy} until '
                 "bedtime.",
             ),
         ),
         Way(
             beat(
-                '{His} friend {Bk} had seen it all. "Do not be sad," said {B}. "I know what to do." {B} ran home and came '
-                "back with a "
-                "box. Together they {fix}.",
-                'Then {his} friend {Bk} came by. "I can help you," said {B}. They sat under a tree, and they {fix}.',
+                '{His} friend {Bk} had seen it all. "Do not be sad," said {B}. "I know what to do." {B} ran '
+                "home and came back with a box. Together they {fix}.",
+                'Then {his} friend {Bk} came by. "I can help you," said {B}. They sat under a tree, and '
+                "they {fix}.",
             ),
             beat(
                 '"It is as good as new!" said {A}. "Thank you, {B}." They played with the {toy} all '
@@ -217,7 +211,7 @@ BROKEN = Plot(
     ),
     moral=beat(
         "{A} learned that broken things can be mended.",
-        "It is good to ask for help.",
+        "It is good to have help.",
         "After that, {A} was more careful with {his} toys.",
     ),
 )
@@ -285,7 +279,8 @@ WISH = Plot(
         "[One day|One evening], {A} sat {at} and made a wish. {He} wanted to {wish}.",
     ),
     obstacle=beat(
-        "But {why}. {A} [tried and tried|tried very hard], and nothing happened. {He} was sad.",
+        "But {why}. {A} [thought and thought|thought very hard], but {he} could not find a way. {He} was "
+        "sad.",
         'There was just one problem. {Why}. "My wish will never come true," said {A}.',
         "{He} waited for a long time. But {why}, and the wish did not come true. {A} [felt sad|looked at "
         "the ground].",
@@ -293,21 +288,21 @@ WISH = Plot(
     ways=(
         Way(
             beat(
-                '{His} friend {Bk} heard about it. "{plan}," said {B}. "[You will see|Trust me]." '
-                "So they went together, and {A} {did}.",
+                '{His} friend {Bk} heard about it. "{plan}," said {B}. "[You will see|Trust me]." So they '
+                "went together, and {A} {did}.",
                 'Then {he} told {his} friend {Bk}. {B} thought for a while. "{plan}!" {she} said. Soon {A} '
                 "{did}.",
             ),
             beat(
                 '{He} felt {felt}. "[My wish came true|It is just like my wish]!" {he} cried, and {B} '
                 "laughed.",
-                "It felt wonderful. {A} felt {felt}. Then {B} took a turn too, and they walked home together.",
+                "It felt wonderful. {A} felt {felt}. Then {B} took a turn too, and they both laughed.",
             ),
         ),
         Way(
             beat(
-                '{His} {elder} smiled. "{plan}," said {his} {elder}. {A} did not know what to think. '
-                "But soon {he} {did}.",
+                '{His} {elder} smiled. "{plan}," said {his} {elder}. {A} did not know what to think. But '
+                "soon {he} {did}.",
                 '"{plan}," said {his} {elder}. "A wish can come true in a new way." So {A} {did}.',
             ),
             beat(

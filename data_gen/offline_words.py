@@ -23,44 +23,21 @@ BOYS = _words(
     Mateo Kofi Ivan Peter Will Mark Henry Jon
     """
 )
-SHE_ANIMALS = [
-    "Dot",
-    "Poppy",
-    "Honey",
-    "Daisy",
-    "Willow",
-    "Pearl",
-    "Hazel",
-    "Tilly",
-    "Fern",
-    "Clover",
-    "Bella",
-    "Maple",
-    "Pippa",
-    "Nutmeg",
-    "Penny",
-]
+SHE_ANIMALS = _words(
+    """
+    Dot Poppy Honey Daisy Willow Pearl Hazel Tilly Fern Clover Bella Maple Pippa Nutmeg Penny
+    """
+)
 HE_ANIMALS = _words(
     """
     Pip Rusty Bruno Toby Milo Barney Chip Rocky Teddy Scout Sunny Cocoa Benny Otto Monty
     """
 )
-ANIMALS = [
-    "rabbit",
-    "mouse",
-    "fox",
-    "bear",
-    "hedgehog",
-    "squirrel",
-    "kitten",
-    "puppy",
-    "otter",
-    "beaver",
-    "raccoon",
-    "mole",
-    "panda",
-    "badger",
-]
+ANIMALS = _words(
+    """
+    rabbit mouse fox bear hedgehog squirrel kitten puppy otter beaver raccoon mole panda badger
+    """
+)
 
 ADJECTIVES = slot(
     "adj",
@@ -103,18 +80,18 @@ PEOPLE_HOMES = _homes(
     "in a quiet town",
     "in a village by the sea",
     "in a white house near the park",
-    "in a tiny house with a red door",
+    "in a house with a red door",
     "at the end of a long road",
     "in a house with a big garden",
     "in a town near the lake",
 )
 ANIMAL_HOMES = _homes(
-    "in a cozy hole under an oak tree",
+    "in a cozy hole under an oak",
     "at the edge of the forest",
     "in a warm den near the river",
     "in a little house in the forest",
     "under the roots of an old tree",
-    "in a tiny house with a green door",
+    "in a house with a green door",
     "on the side of a grassy hill",
     "in a quiet valley",
     "near a field of tall grass",
@@ -176,7 +153,7 @@ def _cast(kind: str, she_or_he: str, names: tuple[str, ...]) -> tuple[tuple[Word
 
 
 # {people or animals: {she or he: groups of (hero's words, friend's words)}}
-CAST = {
+CAST: dict[str, dict[str, tuple[tuple[tuple[Words, Words], ...], ...]]] = {
     "people": {"she": (_cast("girl", "she", GIRLS),), "he": (_cast("boy", "he", BOYS),)},
     "animals": {
         "she": tuple(_cast(kind, "she", SHE_ANIMALS) for kind in ANIMALS),
@@ -200,7 +177,7 @@ OPENINGS = (
     "{A} lived {home} with {his} {elder}.",
     "{A} and {his} {elder} lived {home}.",
     "This is a story about {a_adj} {kind} named {A}.",
-    "This is the story of {A}, {a_adj} {kind} who lived {home}.",
+    "The story of {A} begins {home}, where {he} lived.",
     "Have you heard about {A}, the {adj} {kind} who lived {home}?",
     "Let me tell you about {A}, {a_adj} {kind} who loved to {hobby}.",
     "Every day, {a_adj} {kind} named {A} found time to {hobby}.",
@@ -219,7 +196,7 @@ OPENINGS = (
     "{A} was {a_kind} with a big smile.",
     "{A} was {a_adj} {kind}, and {he} lived {home}.",
     "{A} was {a_adj} {kind}, and {he} loved to {hobby}.",
-    "There was {a_kind} named {A}, and everyone said {he} was {adj}.",
+    "There was {a_adj} {kind} named {A}, and everyone liked {him}.",
     "Once, {home}, there was {a_adj} {kind} named {A}.",
     "Our story begins {home}, where {a_adj} {kind} named {A} lived.",
     "This story begins with {a_adj} {kind} named {A}.",
@@ -233,7 +210,7 @@ OPENINGS = (
     "{His} friends called {him} {A}, and {he} was {a_adj} {kind}.",
     "Some time ago, {a_adj} {kind} named {A} lived {home}.",
     "There lived {a_adj} {kind} named {A} who loved to {hobby}.",
-    "Back when {his} {elder} still told {him} stories every night, {A} lived {home}.",
+    "Back when {his} {elder} told {him} bedtime stories, {A} lived {home}.",
     "I know a story about {a_adj} {kind} called {A}.",
 )
 

@@ -29,6 +29,8 @@ from tsjax.atomic import sha256_file
 from tsjax.errors import UserError
 
 SEPARATOR = "<|endoftext|>"
+SPLITS = ("train", "valid")
+TRAIN, VALID, DROPPED = range(3)  # labels of documents; the first two are places in SPLITS
 MAX_DOCUMENT = 1_000_000  # bytes of UTF-8
 MAX_LINE = 16 * MAX_DOCUMENT  # JSON escapes can take six bytes for one, and provenance stands beside the text
 STORIES = "stories.jsonl.zst"  # what the documents stage writes
@@ -101,12 +103,15 @@ def normal_hash(text: str, seed: int = 0) -> int:
 
 
 class Scan(NamedTuple):
+    """What the split, the counts and bits/byte need of each document."""
+
     hashes: np.ndarray  # uint64 [documents], of normal forms
     bytes: np.ndarray  # int32 [documents], of UTF-8
     words: np.ndarray  # int32 [documents]
 
 
 def scan(texts: Iterable[str], seed: int, tell: Callable[[int], None]) -> Scan:
+    """Reads the texts once. `tell` is called now and then with the UTF-8 bytes read so far."""
     hashes, sizes, words, done = [], [], [], 0
     for i, text in enumerate(texts):
         hashes.append(normal_hash(text, seed))
@@ -123,35 +128,40 @@ def split(
 ) -> tuple[np.ndarray, dict[str, int]]:
     """Which split each document goes to: (labels int8[N (+ M)], counts).
 
-    `hashes`: uint64[N] of normal forms. `held_out`: uint64[M] of the validation documents, whose labels follow, or
-    None to draw about `fraction` of the hashes: the smallest, at least one and never all. So equal hashes stay
-    together, and documents that are added later move no others.
+    `hashes`: uint64[N] of normal forms. `held_out`: uint64[M] of the validation files, whose labels follow,
+    or None to draw about `fraction` of the hashes: the smallest, at least one and never all. So equal hashes
+    stay together, and documents that are added later move no others. Documents of the training inputs that
+    are in `held_out` are dropped, and so are repeats within the training split unless `keep_duplicates`.
     """
-    labels = np.full(len(hashes), _TRAIN, np.int8)
+    labels = np.full(len(hashes), TRAIN, np.int8)
     if held_out is not None:
-        labels[np.isin(hashes, held_out)] = _DROPPED
-        labels = np.concatenate([labels, np.full(len(held_out), _VALID, np.int8)])
+        labels[np.isin(hashes, held_out)] = DROPPED
+        labels = np.concatenate([labels, np.full(len(held_out), VALID, np.int8)])
         hashes = np.concatenate([hashes, held_out])
     else:
         distinct = np.unique(hashes)
-        if not 0 < fraction < 1 or len(distinct) < 2:
+        if not 0 < fraction < 1:
             raise UserError(
-                expected="a valid_fraction between 0 and 1, and two different documents or more",
-                found=f"valid_fraction {fraction} of {len(hashes)} documents, {len(distinct)} different:"
-                " validation split empty" + (" or training split empty" if fraction else ""),
-                todo=f"give more documents (separated by {SEPARATOR}), another valid_fraction,"
-                " or a validation file",
+                expected="a valid_fraction above 0 and below 1",
+                found=f"{fraction}: {'training' if fraction >= 1 else 'validation'} split empty",
+                todo="set valid_fraction, for example to 0.01, or give a validation file",
+            )
+        if len(distinct) < 2:
+            raise UserError(
+                expected="two different documents or more, one of them for validation",
+                found=f"{len(hashes)} documents, {len(distinct)} different: validation split empty",
+                todo=f"put {SEPARATOR} between documents, or give a validation file",
             )
         edge = np.searchsorted(distinct, np.uint64(fraction * 2**64))
-        labels[hashes < distinct[np.clip(edge, 1, len(distinct) - 1)]] = _VALID
-    counts = {"documents": len(hashes), "dropped_as_in_valid": int((labels == _DROPPED).sum())}
+        labels[hashes < distinct[np.clip(edge, 1, len(distinct) - 1)]] = VALID
+    counts = {"documents": len(hashes), "dropped_as_in_valid": int((labels == DROPPED).sum())}
     for label, name in enumerate(SPLITS):
         where = np.flatnonzero(labels == label)
         repeats = np.delete(where, np.unique(hashes[where], return_index=True)[1])
         counts[f"{name}_duplicates"] = len(repeats)
-        if label == _TRAIN and not keep_duplicates:
-            labels[repeats] = _DROPPED
-    if not (labels == _TRAIN).any():
+        if label == TRAIN and not keep_duplicates:
+            labels[repeats] = DROPPED
+    if not (labels == TRAIN).any():
         raise UserError(
             expected="training documents that are not in the validation files",
             found="none",

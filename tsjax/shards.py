@@ -1,38 +1,40 @@
 """Token shards: documents -> ArrayRecord files of token ids with a manifest; and back to documents.
 
-A folder holds `tokenizer.model`, `train-00000.arrayrecord`, ..., `valid-00000.arrayrecord`, ..., the UTF-8 length
-of every document (`train-bytes.npy`, `valid-bytes.npy`) and `manifest.json`, which is written last: a folder
-without one is unfinished. A document is BOS + pieces + EOS. A record is a block of about 2**18 tokens of whole
-documents, because a read costs more than the tokens it brings. The bytes of the folder follow from the inputs and
-the settings alone, not from the number of workers or of interruptions.
+A folder holds `tokenizer.model`, `train-00000.arrayrecord`, ..., `valid-00000.arrayrecord`, ..., the UTF-8
+length of every document (`train-bytes.npy`, `valid-bytes.npy`) and `manifest.json`, which is written last: a
+folder without one is unfinished. A document is BOS + pieces + EOS. A record is a block of about 2**18 tokens
+of whole documents, because a read costs more than the tokens it brings. The bytes of the folder follow from
+the inputs and the settings alone, not from the number of workers or of interruptions.
 """
 
-import io
 import json
-import os
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, takewhile
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import sentencepiece
-from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
 
 from tsjax import __version__, corpus
-from tsjax.atomic import sha256_file, sha256_json, write_atomic, write_json
+from tsjax.atomic import sha256_file, sha256_json, write_json
+from tsjax.corpus import SPLITS
 from tsjax.errors import UserError
-from tsjax.tokenizer import TextTokenizer, Tokenizer, check_special_ids, evenly, train
+from tsjax.shard_writer import (
+    JOURNAL,
+    RECORD_TOKENS,
+    SHARD_TOKENS,
+    TOKENIZER,
+    ShardWriter,
+    dtype_of,
+    encode,
+    read_records,
+    resume,
+    write_lengths,
+)
+from tsjax.tokenizer import TextTokenizer, Tokenizer, evenly, train
 
-RECORD_TOKENS = 2**18
-SHARD_TOKENS = 2**26
-SPLITS = ("train", "valid")
-MANIFEST, JOURNAL, TOKENIZER = "manifest.json", "unfinished.json", "tokenizer.model"
-
-_TRAIN, _VALID, _DROPPED = range(3)
-_BATCH = 1 << 20  # characters encoded at once
-_LEFTOVER = re.compile(r"(train|valid)-(\d{5}\.arrayrecord|bytes\.npy)|\..+\.tmp")
+MANIFEST = "manifest.json"
 
 Progress = Callable[[str, int, int | None], None]  # stage; bytes of text done; bytes of text in all, if known
 
@@ -57,16 +59,19 @@ def prepare(
     """Turns corpus files or folders into the shard folder `out`; returns its manifest.
 
     A tokenizer of `vocab_size` pieces is trained on about `train_bytes` of the training documents, unless
-    `tokenizer` names a model file (which has its own size). The validation split is `valid_inputs`, or else about
-    `valid_fraction` of the documents, drawn by the hash of their normal form and `seed`: so documents that differ
-    in case and punctuation only never cross the split. Training documents that are also in `valid_inputs` are
-    dropped; other repeats are counted, and left out of the training split unless `keep_duplicates`.
+    `tokenizer` names a model file (which has its own size). The validation split is `valid_inputs`, or else
+    about `valid_fraction` of the documents, drawn by the hash of their normal form and `seed`: so documents
+    that differ in case and punctuation only never cross the split. Training documents that are also in
+    `valid_inputs` are dropped; other repeats are counted, and left out of the training split unless
+    `keep_duplicates`.
 
-    A complete folder of the same inputs and settings is checked and left alone, one of others is refused, and an
-    unfinished one is continued after its last whole shard. `workers` (threads; default: one a core) changes only
-    the time. Raises UserError for whatever the user can mend.
+    A complete folder of the same inputs and settings is checked and left alone, one of others is refused, and
+    an unfinished one is continued after its last whole shard. `workers` (threads; default: one a core) change
+    only the time. Raises UserError for whatever the user can mend.
     """
     out, tell = Path(out), progress or (lambda stage, done, total: None)
+    if out.exists() and not out.is_dir():
+        raise UserError(expected=f"a folder at {out}", found="a file", todo="give another --out")
     given: TextTokenizer | None = Tokenizer.load(tokenizer) if tokenizer else None
     train_files = [file for path in inputs for file in corpus.files(path)]
     valid_files = [file for path in valid_inputs for file in corpus.files(path)]
@@ -91,47 +96,61 @@ def prepare(
     def texts(files: list[Path]) -> Iterator[str]:
         return chain.from_iterable(corpus.documents(file, text_key) for file in files)
 
-    scan = _scan(texts(train_files), seed, tell)
-    held_out = _scan(texts(valid_files), seed, tell) if valid_files else None
-    labels, counts = split(scan.hashes, held_out and held_out.hashes, valid_fraction, keep_duplicates)
-    if held_out:
-        scan = _Scan(*map(np.concatenate, zip(scan, held_out, strict=True)))
+    def scan(files: list[Path]) -> corpus.Scan:
+        return corpus.scan(texts(files), seed, lambda done: tell("read", done, None))
 
+    scanned = scan(train_files)
+    held_out = scan(valid_files) if valid_files else None
+    labels, counts = corpus.split(
+        scanned.hashes, held_out.hashes if held_out else None, valid_fraction, keep_duplicates
+    )
+    if held_out:
+        scanned = corpus.Scan(*map(np.concatenate, zip(scanned, held_out, strict=True)))
+
+    # ---- The tokenizer: what an interrupted prepare left, the given one, or a new one ----
     out.mkdir(parents=True, exist_ok=True)
-    journal, made = _resume(out, sha256_json([job, __version__, sentencepiece.__version__]))
+    made: TextTokenizer | None
+    journal, made = resume(out, sha256_json([job, __version__, sentencepiece.__version__]))
     if made is None:
         if given is None:
-            training = (text for text, label in zip(texts(train_files), labels, strict=False) if label == _TRAIN)
-            total = int(scan.bytes[labels == _TRAIN].sum())
+            labelled = zip(texts(train_files), labels, strict=False)
+            training = (text for text, label in labelled if label == corpus.TRAIN)
+            total = int(scanned.bytes[labels == corpus.TRAIN].sum())
             tell("tokenizer", 0, total)
             given = train(evenly(training, total, train_bytes), vocab_size)
         made = given
-        check_special_ids(made)
         made.save(out / TOKENIZER)
         journal["tokenizer"] = made.fingerprint
         write_json(out / JOURNAL, journal)
-    writers = [_Writer(out, name, made, journal, record_tokens, shard_tokens) for name in SPLITS]
-    _encode(zip(texts(train_files + valid_files), labels, strict=False), made, writers, workers, tell, scan)
+
+    # ---- The shards ----
+    writers = [ShardWriter(out, name, made, journal, record_tokens, shard_tokens) for name in SPLITS]
+    total = int(scanned.bytes[labels != corpus.DROPPED].sum())
+    labelled = zip(texts(train_files + valid_files), labels, strict=False)
+    encode(labelled, made, writers, workers, lambda done: tell("encode", done, total))
     if [_sums(train_files), _sums(valid_files)] != [job["inputs"], job["valid_inputs"]]:
         raise UserError(
             expected="inputs that stay as they are while they are prepared",
             found="one with another sha256 at the end than at the start",
             todo="run prepare again when nothing writes to them",
         )
+
+    # ---- The manifest, which makes the folder whole ----
     manifest = {
         "kind": "token_shards",
         "tsjax": __version__,
         "tokenizer": {"file": TOKENIZER, "fingerprint": made.fingerprint, "vocab_size": made.vocab_size}
         | {key: getattr(made, key) for key in ("bos", "eos", "unk", "pad")},
-        "dtype": _dtype(made).name,
+        "dtype": dtype_of(made).name,
         **job,
         "splits": {
-            name: _describe(out, name, scan, labels == label, journal["shards"][name])
+            name: _described(out, name, scanned, labels == label, journal["shards"][name])
             for label, name in enumerate(SPLITS)
         },
         "counts": counts,
     }
     manifest["fingerprint"] = _fingerprint(manifest)
+    manifest["checksum"] = sha256_json(manifest)
     write_json(out / MANIFEST, manifest)
     (out / JOURNAL).unlink()
     return manifest
@@ -140,8 +159,8 @@ def prepare(
 class Shards:
     """A finished shard folder. Files are checked against the manifest's sha256 as they are read.
 
-    `split` is "train" or "valid" everywhere. Every method raises UserError, naming the file, where one is missing
-    or damaged. Make one with `open_shards`.
+    `split` is "train" or "valid" everywhere. Every method raises UserError, naming the file, where one is
+    missing or damaged. Make one with `open_shards`.
     """
 
     def __init__(self, folder: Path, manifest: dict[str, Any]):
@@ -156,7 +175,7 @@ class Shards:
             out = np.empty(self.tokens_count(split), self.manifest["dtype"])
             start = 0
             for shard in self._split(split)["shards"]:
-                ids = _read_records(self._checked(shard), out.dtype)
+                ids = read_records(self._checked(shard), out.dtype)
                 out[start : start + len(ids)] = ids
                 start += len(ids)
             out.flags.writeable = False
@@ -242,28 +261,74 @@ def open_shards(path: Path) -> Shards:
     try:
         manifest = json.loads(manifest_path.read_bytes())
         kind = manifest.get("kind")
-        whole = kind != "token_shards" or _fingerprint(manifest) == manifest["fingerprint"]
+        checksum = manifest.get("checksum")
     except OSError as e:
         raise UserError(
             expected=f"a shard folder at {path}",
             found=f"no {MANIFEST} in it" if path.is_dir() else "no folder",
             todo="check the path; if prepare did not finish, run the same command again",
         ) from e
-    except (ValueError, LookupError, TypeError, AttributeError):
-        kind, whole = "token_shards", False
+    except (ValueError, AttributeError):
+        kind, checksum = "token_shards", None
     if kind != "token_shards":
         raise UserError(
             expected=f"kind 'token_shards' in {manifest_path}",
             found=repr(kind),
             todo="give the folder that `tsjax prepare` wrote",
         )
-    if not whole:
+    if checksum is None or checksum != sha256_json({k: v for k, v in manifest.items() if k != "checksum"}):
         raise UserError(
             expected=f"a whole manifest at {manifest_path}",
             found="a half-written or changed one",
             todo=f"copy the folder again, or remove {path} and run prepare again",
         )
     return Shards(path, manifest)
+
+
+def _described(
+    out: Path, name: str, scanned: corpus.Scan, chosen: np.ndarray, shards: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """The manifest's entry of one split, whose documents are `chosen` (bool [documents])."""
+    lengths = scanned.bytes[chosen]
+    return {
+        "documents": len(lengths),
+        "tokens": sum(shard["tokens"] for shard in shards),
+        "bytes": int(lengths.sum(dtype=np.int64)),
+        "words": int(scanned.words[chosen].sum(dtype=np.int64)),
+        "document_bytes": write_lengths(out, name, lengths),
+        "shards": shards,
+    }
+
+
+def _finished(out: Path, job: dict[str, Any]) -> dict[str, Any]:
+    """The manifest of a complete folder, if it was made by the same job and is undamaged."""
+    shards = open_shards(out)
+    old = {key: shards.manifest.get(key) for key in job}
+    if old != job:
+        before, now = old["settings"] or {}, job["settings"]
+        differ = [key for key in ("inputs", "valid_inputs") if old[key] != job[key]]
+        differ += [f"{key} ({before.get(key)}, now {now[key]})" for key in now if before.get(key) != now[key]]
+        raise UserError(
+            expected=f"the inputs and settings that {out} was prepared with",
+            found=f"others: {', '.join(differ) or 'fewer settings'}",
+            todo="give another --out; nothing was changed",
+        )
+    shards.verify()
+    (out / JOURNAL).unlink(missing_ok=True)
+    return shards.manifest
+
+
+def _fingerprint(manifest: dict[str, Any]) -> str:
+    """Of everything that decides the batches, and nothing else."""
+    return sha256_json(
+        {
+            "dtype": manifest["dtype"],
+            "tokenizer": manifest["tokenizer"]["fingerprint"],
+            "shards": {
+                name: [shard["sha256"] for shard in manifest["splits"][name]["shards"]] for name in SPLITS
+            },
+        }
+    )
 
 
 def _sums(files: list[Path]) -> list[dict[str, str]]:

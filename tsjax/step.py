@@ -12,7 +12,7 @@ from tsjax import loss, model
 from tsjax.config import Config
 from tsjax.optimizer import Schedule
 
-State = dict[str, Any]  # step int32, params, optimizer, skips int32 (in a row), and ema where it is on
+State = dict[str, Any]  # step int32, params, optimizer, skipped and skips_in_a_row int32, and ema where it is on
 Batch = dict[str, jax.Array]  # tokens, targets int32 and weights float32 B x T; positions, segments when documents are packed
 
 
@@ -21,7 +21,8 @@ def init_state(config: Config, optimizer: optax.GradientTransformation) -> State
     params = model.init(config.model, jax.random.key(config.train.seed))
     state = {
         "step": jnp.zeros((), jnp.int32),
-        "skips": jnp.zeros((), jnp.int32),
+        "skipped": jnp.zeros((), jnp.int32),
+        "skips_in_a_row": jnp.zeros((), jnp.int32),
         "params": params,
         "optimizer": optimizer.init(params),
     }
@@ -31,7 +32,7 @@ def init_state(config: Config, optimizer: optax.GradientTransformation) -> State
 def make_train_step(
     config: Config, optimizer: optax.GradientTransformation, schedule: Schedule
 ) -> Callable[[State, Batch], tuple[State, dict[str, jax.Array]]]:
-    """state, batch -> state, metrics (loss in nats/token, gradient norm, learning rate, tokens, finite).
+    """state, batch -> state, metrics (loss in nats/token, gradient norm, learning rate, tokens, skips).
 
     The gradient is that of the weighted mean over the whole batch, also when it is accumulated over micro-batches
     of different weight. An update that is not finite is left out: parameters and moments stay as they were.
@@ -50,14 +51,15 @@ def make_train_step(
             new["ema"] = optax.incremental_update(new["params"], state["ema"], 1 - config.optimizer.ema)
         new = jax.tree.map(functools.partial(jnp.where, finite), new, state)
         new["step"] = state["step"] + 1
-        new["skips"] = jnp.where(finite, 0, state["skips"] + 1)
+        new["skipped"] = state["skipped"] + ~finite
+        new["skips_in_a_row"] = jnp.where(finite, 0, state["skips_in_a_row"] + 1)
         metrics = {
             "loss": nll_sum / weight,
             "gradient_norm": gradient_norm,
             "learning_rate": schedule(state["step"]),
             "tokens": weight,
-            "finite": finite,
-            "skips": new["skips"],
+            "skipped": new["skipped"],
+            "skips_in_a_row": new["skips_in_a_row"],
         }
         return new, metrics
 

@@ -1,0 +1,34 @@
+"""`tsjax eval`: the loss of a run over a validation split."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from tsjax.errors import UserError
+from tsjax.evaluate import evaluate
+from tsjax.loader import make_rows
+from tsjax.sharding import make_mesh
+from tsjax.shards import open_shards
+from tsjax.step import make_eval_step
+from tsjax.trained import open_trained
+
+
+def print_loss(folder: Path, data: Path | None) -> None:
+    """One JSON object: nats/token with standard error, bits/byte, and of which step and data."""
+    trained = open_trained(folder)
+    shards = open_shards(data or Path(trained.config.data.path))
+    if shards.tokenizer().fingerprint != trained.tokenizer.fingerprint:
+        raise UserError(
+            expected=f"shards of tokenizer {trained.tokenizer.fingerprint[:12]}, with which {folder} was trained",
+            found=f"{shards.tokenizer().fingerprint[:12]} in {shards.folder}",
+            todo=f"prepare them with --tokenizer {folder}/tokenizer.model",
+        )
+    config = trained.config
+    rows = make_rows(shards.tokens("valid"), shards.document_starts("valid"), config.model.context, config.data.packing)
+    found = evaluate(
+        trained.params, make_eval_step(config), rows, text_bytes=shards.bytes("valid"), mesh=make_mesh(),
+        documents=shards.documents_count("valid"), batch_size=config.eval.batch_size,
+    )  # fmt: skip
+    assert found is not None
+    row = {"step": trained.step, **dataclasses.asdict(found), "packing": config.data.packing, "data": shards.fingerprint[:12]}
+    print(json.dumps(row, indent=2))

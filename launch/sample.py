@@ -1,0 +1,89 @@
+"""`tsjax sample`: prompts in, stories out; one story streams to the terminal as it is written."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from tsjax import decode
+from tsjax.errors import UserError
+from tsjax.train import story_text
+from tsjax.trained import Trained, open_trained
+
+CHUNK = 16  # tokens between two prints of a streamed story
+BATCH = 64  # rows decoded at once
+
+
+def sample(arguments: argparse.Namespace) -> None:
+    sampler = decode.Sampler(arguments.temperature, arguments.top_k, arguments.top_p, arguments.min_p)
+    for name in ("count", "max_new"):
+        if getattr(arguments, name) < 1:
+            raise UserError(expected=f"--{name.replace('_', '-')} of at least 1", found=str(getattr(arguments, name)), todo="raise it")
+    prompts = [*(arguments.prompt or []), *(read_prompts(arguments.prompts) if arguments.prompts else [])] or [""]
+    prompts = [prompt for prompt in prompts for _ in range(arguments.count)]
+    trained = open_trained(arguments.run)
+    if arguments.out is None and len(prompts) == 1:
+        stream_one(trained, prompts[0], arguments.max_new, sampler, arguments.seed)
+        return
+    rows = complete_all(trained, prompts, arguments.max_new, sampler, arguments.seed)
+    if arguments.out is not None:
+        from tsjax.atomic import write_atomic
+
+        write_atomic(arguments.out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        print(f"{len(rows)} completions in {arguments.out}")
+        return
+    for row in rows:
+        print(f"--- {row['index']}\n{row['prompt']}{row['text']}\n")
+
+
+def read_prompts(path: Path) -> list[str]:
+    """A JSON list of strings, JSONL with a `prompt` field, or one prompt a line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".json":
+            prompts = json.loads(text)
+        elif path.suffix == ".jsonl":
+            prompts = [json.loads(line)["prompt"] for line in text.splitlines() if line.strip()]
+        else:
+            prompts = [line for line in text.splitlines() if line.strip()]
+    except OSError as error:
+        raise UserError(expected="a file of prompts", found=f"{path}: {error.strerror}", todo="check the path") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(expected=f"prompts in {path}", found=str(error),
+                        todo="give a JSON list of strings, JSONL with a prompt field, or one prompt a line") from error  # fmt: skip
+    if not isinstance(prompts, list) or not prompts or not all(isinstance(p, str) for p in prompts):
+        raise UserError(expected=f"at least one prompt in {path}, all of them text", found="something else", todo="mend the file")
+    return prompts
+
+
+def complete_all(trained: Trained, prompts: list[str], max_new: int, sampler: decode.Sampler, seed: int) -> list[dict]:
+    """One row per prompt: index, prompt, text, ended, and what is needed to make it again."""
+    tokenizer = trained.tokenizer
+    ids = [[tokenizer.bos, *row] for row in tokenizer.encode(prompts)]
+    rows = []
+    for begin in range(0, len(ids), BATCH):
+        batch = ids[begin : begin + BATCH]
+        done = decode.complete(
+            trained.config.model, trained.params, batch, max_new=max_new, eos=tokenizer.eos, sampler=sampler, seed=seed,
+            row_seeds=range(begin, begin + len(batch)),
+        )  # fmt: skip
+        for i, (prompt_ids, completion) in enumerate(zip(batch, done, strict=True), begin):
+            rows.append({"index": i, "prompt": prompts[i], "text": story_text(tokenizer, prompt_ids, completion.ids),
+                         "ended": completion.ended, "step": trained.step, "seed": seed})  # fmt: skip
+    return rows
+
+
+def stream_one(trained: Trained, prompt: str, max_new: int, sampler: decode.Sampler, seed: int) -> None:
+    """Prints while the story is written; a piece is printed once the text before it can't change any more."""
+    tokenizer = trained.tokenizer
+    ids = [tokenizer.bos, *tokenizer.encode([prompt])[0]]
+    sys.stdout.write(prompt)
+    printed = ""
+    for (completion,) in decode.stream(
+        trained.config.model, trained.params, [ids], max_new=max_new, eos=tokenizer.eos, sampler=sampler, seed=seed, chunk=CHUNK
+    ):
+        text = story_text(tokenizer, ids, completion.ids).rstrip("�")  # half a character: wait for the rest
+        sys.stdout.write(text[len(printed) :])
+        sys.stdout.flush()
+        printed = text
+    print()

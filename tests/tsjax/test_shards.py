@@ -1,0 +1,403 @@
+"""Shards give back the documents, come out the same however they are made, and are never half believed."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from tests.tsjax.test_corpus import CHARACTERS, stories
+from tsjax import shard_writer, shards
+from tsjax.corpus import SEPARATOR, normal_form
+from tsjax.errors import UserError
+from tsjax.shards import open_shards, prepare
+from tsjax.tokenizer import train
+
+SMALL = {"vocab_size": 400, "record_tokens": 500, "shard_tokens": 2000, "valid_fraction": 0.2}
+TEXTS = stories(120)
+
+
+@pytest.fixture(scope="module")
+def corpus_file(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("corpus") / "stories.txt"
+    path.write_text(f"\n{SEPARATOR}\n".join(TEXTS), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "tokenizer.model"
+    train(TEXTS, 400).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def prepared(corpus_file, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("prepared") / "shards"
+    prepare([corpus_file], out, **SMALL)
+    return out
+
+
+@pytest.fixture
+def copy(prepared, tmp_path) -> Path:
+    """A folder of shards to damage."""
+    out = tmp_path / "copy"
+    out.mkdir()
+    for path in prepared.iterdir():
+        (out / path.name).write_bytes(path.read_bytes())
+    return out
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def json_lines(path: Path, texts: list[str]) -> Path:
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    return path
+
+
+def refused(*words: str):
+    """Expects a UserError of one line that holds all `words`."""
+
+    class Check:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, kind, error, trace):
+            assert kind is not None and issubclass(kind, UserError), f"expected a UserError, got {error!r}"
+            message = str(error)
+            assert error.exit_code == 65 and "\n" not in message
+            assert all(word in message for word in words), message
+            return True
+
+    return Check()
+
+
+def test_the_counts_are_those_of_the_documents(prepared):
+    opened = open_shards(prepared)
+    both = []
+    for split in ("train", "valid"):
+        texts = list(opened.texts(split))
+        both += texts
+        assert opened.documents_count(split) == len(texts) > 0
+        assert opened.bytes(split) == sum(len(t.encode()) for t in texts) == opened.document_bytes(split).sum()
+        assert opened.document_bytes(split).tolist() == [len(t.encode()) for t in texts]
+        assert opened.words(split) == sum(len(t.split()) for t in texts)
+        tokens, starts = opened.tokens(split), opened.document_starts(split)
+        assert tokens.dtype == np.uint16 and not tokens.flags.writeable
+        assert len(tokens) == opened.tokens_count(split) and len(starts) == len(texts)
+        assert (tokens[starts] == 1).all() and (tokens == 1).sum() == (tokens == 2).sum() == len(texts)
+        joined = np.concatenate(list(opened.documents(split)))
+        assert (joined == tokens).all()
+        entries = opened.manifest["splits"][split]["shards"]
+        assert len(entries) > 1 and sum(e["tokens"] for e in entries) == len(tokens)
+        assert all(e["records"] > 1 for e in entries[:-1])
+    assert sorted(both) == sorted(TEXTS)
+    assert opened.vocab_size == opened.tokenizer().vocab_size == 400
+    assert opened.fingerprint == opened.manifest["fingerprint"]
+
+
+def test_the_manifest_holds_no_place_and_no_time(prepared, corpus_file):
+    text = (prepared / "manifest.json").read_text()
+    assert str(corpus_file.parent) not in text and str(prepared) not in text
+    assert json.loads(text)["inputs"][0]["name"] == "stories.txt"
+    for path in prepared.iterdir():
+        assert str(prepared.parent).encode() not in path.read_bytes()
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.lists(st.text(CHARACTERS, max_size=60), min_size=2, max_size=12), fraction=st.floats(0.01, 0.99))
+def test_any_documents_come_back(tmp_path_factory, model, texts, fraction):
+    wanted = [text.strip() for text in texts if text.strip() and SEPARATOR not in text]
+    assume(len({normal_form(text) for text in wanted}) > 1)
+    folder = tmp_path_factory.mktemp("any")
+    path = json_lines(folder / "a.jsonl", wanted)
+    prepare([path], folder / "out", tokenizer=model, valid_fraction=fraction, record_tokens=20, shard_tokens=50)
+    opened = open_shards(folder / "out")
+    found = {split: list(opened.texts(split)) for split in ("train", "valid")}
+    for part in found.values():
+        places = iter(wanted)
+        assert part and all(text in places for text in part)  # in order
+    assert sorted(found["train"] + found["valid"]) == sorted(wanted)
+    assert not {normal_form(t) for t in found["train"]} & {normal_form(t) for t in found["valid"]}
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_change_no_byte(corpus_file, prepared, tmp_path, workers, monkeypatch):
+    monkeypatch.setattr(shard_writer, "_BATCH", 700 * workers)
+    prepare([corpus_file], tmp_path / "out", workers=workers, **SMALL)
+    assert contents(tmp_path / "out") == contents(prepared)
+
+
+def test_a_wide_vocabulary_takes_four_bytes(corpus_file, tmp_path, monkeypatch):
+    class Wide:
+        vocab_size, unk, bos, eos, pad, fingerprint = 70_000, 0, 1, 2, -1, "f" * 64
+
+        @classmethod
+        def load(cls, path):
+            return cls()
+
+        def encode(self, texts, workers=1):
+            return [[69_999, 65_536, 3 + len(text)] for text in texts]
+
+        def save(self, path):
+            Path(path).write_bytes(b"wide")
+
+    monkeypatch.setattr(shards, "Tokenizer", Wide)
+    manifest = prepare([corpus_file], tmp_path / "out", tokenizer=tmp_path, record_tokens=50)
+    opened = open_shards(tmp_path / "out")
+    assert manifest["dtype"] == "uint32" == opened.tokens("train").dtype
+    documents = [ids.tolist() for split in ("train", "valid") for ids in opened.documents(split)]
+    assert sorted(documents) == sorted([1, 69_999, 65_536, 3 + len(text), 2] for text in TEXTS)
+
+
+@pytest.mark.parametrize("ids", [[5, 2, 6], [70_000]])
+def test_ids_that_would_break_documents_are_refused(corpus_file, tmp_path, monkeypatch, model, ids):
+    monkeypatch.setattr(shards.Tokenizer, "encode", lambda self, texts, workers=1: [ids for _ in texts])
+    with pytest.raises((UserError, OverflowError)):
+        prepare([corpus_file], tmp_path / "out", tokenizer=model)
+    with refused("manifest.json"):
+        open_shards(tmp_path / "out")
+
+
+# ---- Killed and run again ----
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("moment", range(0, 24, 3))
+def test_a_killed_prepare_is_never_taken_for_whole_and_continues(corpus_file, prepared, tmp_path, monkeypatch, moment):
+    out, left = tmp_path / "out", moment
+    replace = os.replace
+    kept = []
+
+    def dying(source, target):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Killed
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", dying)
+    try:
+        prepare([corpus_file], out, **SMALL)
+    except Killed:
+        with refused("manifest.json", "did not finish"):
+            open_shards(out)
+        kept = [p.name for p in out.glob("[tv]*.arrayrecord")]
+    else:
+        assert moment > 20
+    monkeypatch.undo()
+
+    written = []
+    writer = shard_writer.ArrayRecordWriter
+    monkeypatch.setattr(
+        shard_writer, "ArrayRecordWriter", lambda path, options: written.append(Path(path)) or writer(path, options)
+    )
+    prepare([corpus_file], out, **SMALL)
+    assert contents(out) == contents(prepared)
+    # The last shard may lack its line in the journal; all others are kept.
+    again = {path.name.removeprefix(".").removesuffix(".tmp") for path in written}
+    assert len(again & set(kept)) <= 1
+
+
+def test_kill_minus_nine(corpus_file, prepared, tmp_path):
+    script = (
+        "import os, pathlib, sys; from tsjax import shard_writer; from tsjax.shards import prepare\n"
+        "shard_writer._BATCH = 2000\n"
+        "def progress(stage, done, total):\n"
+        "    if stage == 'encode' and done > total // 2: os.kill(os.getpid(), 9)\n"
+        f"prepare([pathlib.Path(sys.argv[1])], pathlib.Path(sys.argv[2]), progress=progress, **{SMALL!r})\n"
+    )
+    out = tmp_path / "out"
+    result = subprocess.run([sys.executable, "-c", script, corpus_file, out], cwd=Path(__file__).parents[2])
+    assert result.returncode == -signal.SIGKILL
+    assert list(out.glob("train-*")) and list(out.glob(".train-*.tmp"))
+    with refused("did not finish"):
+        open_shards(out)
+    prepare([corpus_file], out, **SMALL)
+    assert contents(out) == contents(prepared)
+
+
+@pytest.mark.parametrize("damage", ["journal", "shard", "tokenizer", "settings"])
+def test_a_damaged_leftover_is_made_anew(corpus_file, prepared, tmp_path, monkeypatch, damage):
+    out = tmp_path / "out"
+    monkeypatch.setattr(shards, "write_lengths", lambda *_: (_ for _ in ()).throw(Killed))
+    with pytest.raises(Killed):
+        prepare([corpus_file], out, **(SMALL | ({"seed": 1} if damage == "settings" else {})))
+    monkeypatch.undo()
+    victim = {"journal": "unfinished.json", "shard": "train-00001.arrayrecord"}.get(damage, "tokenizer.model")
+    if damage != "settings":
+        data = (out / victim).read_bytes()
+        (out / victim).write_bytes(data[: len(data) // 2])
+    prepare([corpus_file], out, **SMALL)
+    assert contents(out) == contents(prepared)
+
+
+def test_a_complete_folder_is_left_alone(corpus_file, copy, monkeypatch, tmp_path):
+    before = {path.name: path.stat().st_mtime_ns for path in copy.iterdir()}
+    monkeypatch.setattr(shards, "encode", None)
+    manifest = prepare([corpus_file], copy, **SMALL)
+    assert manifest == json.loads((copy / "manifest.json").read_text())
+    with refused(str(copy), "vocab_size (400, now 500)", "--out"):
+        prepare([corpus_file], copy, **(SMALL | {"vocab_size": 500}))
+    other = json_lines(tmp_path / "other.jsonl", TEXTS)
+    with refused(str(copy), "inputs", "--out"):
+        prepare([other], copy, **SMALL)
+    assert {path.name: path.stat().st_mtime_ns for path in copy.iterdir()} == before
+    (copy / "valid-00000.arrayrecord").unlink()
+    with refused("valid-00000.arrayrecord"):
+        prepare([corpus_file], copy, **SMALL)
+
+
+def test_inputs_that_change_meanwhile_are_noticed(tmp_path, model):
+    path = json_lines(tmp_path / "a.jsonl", TEXTS)
+
+    def progress(stage, done, total):
+        if stage == "encode":
+            json_lines(path, TEXTS[:-1])
+
+    with refused("sha256", "run prepare again"):
+        prepare([path], tmp_path / "out", tokenizer=model, progress=progress)
+
+
+# ---- Damage ----
+
+
+@pytest.mark.parametrize("place", [0, 0.3, 0.7, 1])
+@pytest.mark.parametrize("name", ["train-00001.arrayrecord", "valid-00000.arrayrecord", "valid-bytes.npy"])
+def test_a_flipped_bit_is_found(copy, name, place):
+    path = copy / name
+    data = bytearray(path.read_bytes())
+    data[int(place * (len(data) - 1))] ^= 1 << random.Random(place).randrange(8)
+    path.write_bytes(data)
+    opened = open_shards(copy)
+    with refused(name, "run prepare again"):
+        opened.tokens(name[:5])
+        opened.document_bytes(name[:5])
+    with refused(name):
+        opened.verify()
+
+
+@pytest.mark.parametrize("name", ["train-00000.arrayrecord", "valid-bytes.npy"])
+def test_a_truncated_or_missing_file_is_found(copy, name):
+    path = copy / name
+    path.write_bytes(path.read_bytes()[:-10])
+    with refused(name):
+        open_shards(copy).verify()
+    path.unlink()
+    with refused(name, "no file"):
+        open_shards(copy).verify()
+
+
+def test_another_tokenizer_is_refused(copy, tmp_path):
+    other = train(TEXTS[:60], 400)
+    wanted = open_shards(copy).tokenizer().fingerprint
+    other.save(copy / "tokenizer.model")
+    with refused("tokenizer.model", wanted[:12], other.fingerprint[:12]):
+        open_shards(copy).tokenizer()
+
+
+@pytest.mark.parametrize("manifest", [None, "", "{", "[]", "{}", '{"kind": "documents"}', '{"kind": "token_shards"}'])
+def test_a_folder_that_is_none_is_refused(tmp_path, manifest):
+    if manifest is not None:
+        (tmp_path / "manifest.json").write_text(manifest)
+    with refused("manifest.json"):
+        open_shards(tmp_path)
+    with refused("nowhere"):
+        open_shards(tmp_path / "nowhere")
+
+
+def test_a_changed_manifest_is_refused(copy):
+    path = copy / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["splits"]["valid"]["bytes"] += 1
+    path.write_text(json.dumps(manifest))
+    with refused("manifest.json"):
+        open_shards(copy)
+
+
+def test_an_unknown_split_is_refused(prepared):
+    with refused("'test'", "valid"):
+        open_shards(prepared).tokens("test")
+
+
+# ---- The split ----
+
+
+def test_duplicates_never_cross_the_split(tmp_path, model):
+    rng = random.Random(1)
+    texts = [variant for text in TEXTS for variant in (text, text.upper() + "!", "  ".join(text.split()))]
+    rng.shuffle(texts)
+    path = json_lines(tmp_path / "a.jsonl", texts)
+    manifest = prepare([path], tmp_path / "out", tokenizer=model, valid_fraction=0.3)
+    opened = open_shards(tmp_path / "out")
+    forms = {split: [normal_form(text) for text in opened.texts(split)] for split in ("train", "valid")}
+    assert not set(forms["train"]) & set(forms["valid"])
+    assert manifest["counts"]["train_duplicates"] == len(forms["train"]) - len(set(forms["train"]))
+    assert len(forms["train"]) == 3 * len(set(forms["train"]))
+    once = prepare([path], tmp_path / "once", tokenizer=model, valid_fraction=0.3, keep_duplicates=False)
+    assert once["splits"]["train"]["documents"] == len(set(forms["train"]))
+    assert once["counts"]["train_duplicates"] == manifest["counts"]["train_duplicates"]
+
+
+def test_validation_files_keep_their_documents_to_themselves(tmp_path, model):
+    first = json_lines(tmp_path / "a.jsonl", TEXTS)
+    second = json_lines(tmp_path / "b.jsonl", [TEXTS[7].upper(), "something new", TEXTS[7]])
+    manifest = prepare([first], tmp_path / "out", tokenizer=model, valid_inputs=[second])
+    opened = open_shards(tmp_path / "out")
+    assert list(opened.texts("train")) == TEXTS[:7] + TEXTS[8:]
+    assert list(opened.texts("valid")) == [TEXTS[7].upper(), "something new", TEXTS[7]]
+    assert manifest["counts"] == {
+        "documents": 123,
+        "dropped_as_in_valid": 1,
+        "train_duplicates": 0,
+        "valid_duplicates": 1,
+    }
+    with refused("training documents"):
+        prepare([first], tmp_path / "none", tokenizer=model, valid_inputs=[first])
+
+
+def test_two_documents_make_two_splits(tmp_path, model):
+    for fraction in (1e-9, 0.999999):
+        path = json_lines(tmp_path / "a.jsonl", ["one story", "another story"])
+        out = tmp_path / f"out{fraction}"
+        prepare([path], out, tokenizer=model, valid_fraction=fraction)
+        assert [open_shards(out).documents_count(split) for split in ("train", "valid")] == [1, 1]
+
+
+@pytest.mark.parametrize("texts, fraction", [(["one"], 0.5), (["One!", "one"], 0.5), (["one", "two"], 0)])
+def test_a_split_that_would_be_empty_is_refused(tmp_path, model, texts, fraction):
+    path = json_lines(tmp_path / "a.jsonl", texts)
+    with refused("validation split empty"):
+        prepare([path], tmp_path / "out", tokenizer=model, valid_fraction=fraction)
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_places_are_refused(tmp_path, corpus_file, model):
+    with refused("nowhere.txt"):
+        prepare([tmp_path / "nowhere.txt"], tmp_path / "out")
+    with refused("nowhere.model"):
+        prepare([corpus_file], tmp_path / "out", tokenizer=tmp_path / "nowhere.model")
+    with refused("stories.txt", "--out"):
+        prepare([corpus_file], corpus_file)
+    with refused("at most"):
+        prepare([corpus_file], tmp_path / "out", vocab_size=50_000)
+    (tmp_path / "manifest.json").write_text('{"kind": "documents"}')
+    with refused("manifest.json", "documents"):
+        prepare([corpus_file], tmp_path)
+
+
+def test_importing_shards_does_not_import_jax():
+    code = "import sys, tsjax.shards; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0

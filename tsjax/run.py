@@ -1,0 +1,129 @@
+"""The run folder: alone enough to resume, sample, evaluate, export and report.
+
+`config.json` (resolved), `manifest.json` (versions, fingerprints, derived numbers), `tokenizer.model`,
+`metrics.jsonl`, `samples.jsonl`, `speed.jsonl`, `checkpoints/`, `tensorboard/`, and `result.json` once complete.
+"""
+
+import dataclasses
+import fcntl
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import IO, Any
+
+import jax
+from ml_collections import ConfigDict
+
+from tsjax import __version__
+from tsjax.atomic import write_json
+from tsjax.config import Config, resolve
+from tsjax.errors import UserError
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "array_record", "sentencepiece", "numpy")
+
+
+class Run:
+    """Paths and small files of one run."""
+
+    def __init__(self, folder: Path):
+        self.folder = Path(folder)
+        self.config_file = self.folder / "config.json"
+        self.manifest_file = self.folder / "manifest.json"
+        self.result_file = self.folder / "result.json"
+        self.tokenizer_file = self.folder / "tokenizer.model"
+        self.checkpoints = self.folder / "checkpoints"
+        self._lock: IO | None = None
+
+    def __truediv__(self, name: str) -> Path:
+        return self.folder / name
+
+    @property
+    def exists(self) -> bool:
+        return self.config_file.exists()
+
+    def lock(self) -> None:
+        """Holds the folder for this process until it ends; UserError when another one holds it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = open(self.folder / ".lock", "a+")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.seek(0)
+            raise UserError(expected=f"nobody else at work in {self.folder}",
+                            found=f"process {self._lock.read().strip() or 'unknown'}",
+                            todo="wait for it, or choose another --run") from error  # fmt: skip
+        self._lock.truncate(0)
+        self._lock.write(str(os.getpid()))
+        self._lock.flush()
+
+    def set_aside(self) -> Path:
+        """Renames the folder to the first free `NAME.old-N`; nothing is deleted."""
+        n = 1
+        while (aside := self.folder.with_name(f"{self.folder.name}.old-{n}")).exists():
+            n += 1
+        return self.folder.rename(aside)
+
+    def config(self) -> Config:
+        """The config the run was started with."""
+        return resolve(ConfigDict(self._read(self.config_file)))
+
+    def manifest(self) -> dict[str, Any]:
+        return self._read(self.manifest_file)
+
+    def start(self, config: Config, manifest: dict[str, Any]) -> None:
+        """Writes manifest and config; the config last, because it makes the folder a run."""
+        write_json(self.manifest_file, manifest)
+        write_json(self.config_file, dataclasses.asdict(config))
+
+    def check_same(self, config: Config, data_fingerprint: str) -> None:
+        """Raises UserError naming the first field in which `config` or the data differ from what the run began with."""
+        old, new = (json.loads(json.dumps(dataclasses.asdict(c))) for c in (self.config(), config))
+        for section, fields in old.items():
+            for key, value in fields.items():
+                # The shards may have moved; that they are the same ones is checked by fingerprint below.
+                if (section, key) != ("data", "path") and new[section][key] != value:
+                    raise UserError(
+                        expected=f"config.{section}.{key} = {value!r}, as the run in {self.folder} began",
+                        found=repr(new[section][key]), todo="give the same value, another --run, or --fresh",
+                    )  # fmt: skip
+        began = self.manifest()["data"]["fingerprint"]
+        if began != data_fingerprint:
+            raise UserError(
+                expected=f"shards {began[:12]}, with which the run in {self.folder} began",
+                found=f"shards {data_fingerprint[:12]}", todo="give the same shards, another --run, or --fresh",
+            )  # fmt: skip
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        try:
+            return json.loads(path.read_text())
+        except FileNotFoundError:
+            raise UserError(expected=f"a run folder with {path.name}", found=f"no {path}",
+                            todo="give the folder that `tsjax train` printed") from None  # fmt: skip
+        except ValueError as error:
+            raise UserError(expected=f"JSON in {path}", found=str(error), todo="restore the file, or start with --fresh") from error
+
+
+def environment() -> dict[str, Any]:
+    """Versions and devices, for the manifest. No names of hosts, users or paths."""
+    return {
+        "tsjax": __version__,
+        "git_commit": _git_commit(),
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "device": {"platform": jax.default_backend(), "kind": jax.devices()[0].device_kind, "count": jax.device_count()},
+    }
+
+
+def _git_commit() -> str | None:
+    """The commit of the checkout this code runs from; None for an installed package."""
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists():
+        return None
+    try:
+        out = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return out.stdout.strip() or None

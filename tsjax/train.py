@@ -1,0 +1,301 @@
+"""The training loop, read from top to bottom: mesh, data, model, optimizer, restore, loop."""
+
+import dataclasses
+import shutil
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from tsjax import decode, flops, loader, units
+from tsjax.atomic import write_json
+from tsjax.checkpoint import Checkpoints, is_power_of_two
+from tsjax.config import Config
+from tsjax.errors import Diverged, UserError
+from tsjax.evaluate import evaluate
+from tsjax.metrics import Display, JsonLines, Pace, TensorBoard, duration_text
+from tsjax.optimizer import make_optimizer, make_schedule
+from tsjax.run import Run, environment
+from tsjax.sharding import check_batch, make_mesh, put_batch, replicated
+from tsjax.shards import Shards, open_shards
+from tsjax.step import eval_params, init_state, make_eval_step, make_train_step
+from tsjax.stop import Stop
+from tsjax.tokenizer import TextTokenizer
+
+IN_FLIGHT = 2  # steps dispatched and not finished: enough that the device never waits for the host
+
+
+def train(config: Config, folder: Path, *, fresh: bool = False, stop: Stop | None = None, quiet: bool = False) -> dict[str, Any] | None:
+    """Trains, or continues, the run in `folder`; returns its result, or None when `stop` ended it early (all saved).
+
+    The same config, data and seeds give the same metrics.jsonl, bit for bit, however often the run is stopped or
+    killed on the way. Raises UserError for a bad config or data, Diverged when the loss stops being a number.
+    """
+    stop = Stop() if stop is None else stop
+    run = Run(folder)
+    if fresh and run.exists:
+        print(f"--fresh: the old run is kept as {run.set_aside()}")
+    run.lock()
+
+    # ---- mesh and data
+    mesh = make_mesh()
+    shards = open_shards(Path(config.data.path))
+    tokenizer = shards.tokenizer()
+    config = fit_to_data(config, shards)
+    check_batch(mesh, config.train.batch_size // config.train.accumulate, "config.train.batch_size / accumulate")
+    check_batch(mesh, config.eval.batch_size, "config.eval.batch_size")
+    if run.exists:
+        run.check_same(config, shards.fingerprint)
+    if run.result_file.exists():
+        print(f"{run.folder} is complete; --fresh starts it over")
+        return run._read(run.result_file)
+    rows, valid_rows = (
+        loader.make_rows(shards.tokens(s), shards.document_starts(s), config.model.context, config.data.packing)
+        for s in ("train", "valid")
+    )
+    rates = units.Rates(
+        tokens_per_step=config.train.batch_size * config.model.context,
+        examples_per_step=config.train.batch_size,
+        examples_per_epoch=len(rows),
+        flops_per_step=flops.count_flops(config.model).exact * config.train.batch_size * config.model.context,
+    )
+
+    # ---- durations, in steps from here on; the manifest keeps what was derived, so that a resume uses the same
+    host, hosts = jax.process_index(), jax.process_count()
+    if run.exists:
+        derived = run.manifest()["derived"]
+    else:
+        if units.parse(config.train.duration)[1] == "minutes":
+            seconds = measure_step(config, rows, mesh)
+            print(f"one step takes {seconds * 1e3:.0f} ms here, so {config.train.duration} are counted in steps of that")
+            rates = dataclasses.replace(rates, seconds_per_step=seconds)
+        derived = derive(config, rates)
+        shutil.copyfile(shards.folder / "tokenizer.model", run.tokenizer_file)
+        run.start(config, new_manifest(config, shards, derived))
+    total: int = derived["steps"]
+    rates = dataclasses.replace(rates, total_steps=total)
+
+    # ---- model and optimizer
+    schedule = make_schedule(config.optimizer, rates)
+    optimizer = make_optimizer(config.optimizer, schedule)
+    train_step = make_train_step(config, optimizer, schedule)
+    eval_step = make_eval_step(config)
+    everywhere = replicated(mesh)
+    initial = jax.jit(lambda: init_state(config, optimizer), out_shardings=everywhere)
+
+    # ---- restore
+    checkpoints = Checkpoints(run.checkpoints, config.checkpoint)
+    shapes = jax.eval_shape(initial)
+    abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), shapes)
+    restored = checkpoints.restore(abstract)
+    state, step = (restored[0], restored[1]["step"]) if restored else (initial(), 0)
+    saved_at: int | None = step if restored else None
+    metrics, samples = JsonLines(run / "metrics.jsonl"), JsonLines(run / "samples.jsonl")
+    # A checkpoint is taken after the training row of its step and before the evaluation and samples of that step.
+    metrics.rewind(lambda row: row["step"] < step or (row["step"] == step and row["kind"] == "train"))
+    samples.rewind(lambda row: row["step"] < step)
+    speed, board = JsonLines(run / "speed.jsonl"), TensorBoard(run / "tensorboard", step)
+    source = loader.ShuffledBatches(rows, config.train.batch_size, config.data.seed, total, host, hosts)
+    batches = loader.train_batches(source, step)
+
+    # ---- loop
+    parameters = flops.count_parameters(config.model).total
+    peak = flops.peak_flops(jax.devices()[0].device_kind)
+    fingerprint = shards.fingerprint[:12]
+    pace, pending, in_flight = Pace(), deque[tuple[int, dict]](), deque[jax.Array]()
+    last_eval: dict[str, Any] = {}
+    with Display(total, step, quiet) as display:
+        display.say(f"{parameters:,} parameters, {total:,} steps of {rates.tokens_per_step:,} tokens, "
+                    f"{len(rows) / config.train.batch_size:,.1f} steps an epoch")  # fmt: skip
+        if step:
+            display.say(f"continuing from step {step}")
+
+        def write_pending() -> None:
+            """Writes the rows whose steps are done, and stops a run that diverged."""
+            while pending:
+                at, on_device = pending.popleft()
+                row = train_row(at, on_device, rates, fingerprint)
+                metrics.write(row)
+                board.write(row, "train")
+                check_finite(config, row, checkpoints)
+                if steps_per_second := pace.read(at):
+                    tokens_per_second = steps_per_second * rates.tokens_per_step
+                    mfu = steps_per_second * rates.flops_per_step / (peak * jax.device_count()) if peak else None
+                    speed.write({"step": at, "tokens_per_second": tokens_per_second, "mfu": mfu, "unix_time": time.time()})
+                    display.update(at, progress_text(row, last_eval, tokens_per_second, mfu, (total - at) / steps_per_second))
+
+        while True:
+            checkpoint_due = due(step, derived["checkpoint_every"], total) or (
+                config.checkpoint.keep_log2 and is_power_of_two(step)
+            )
+            eval_due, sample_due = due(step, derived["eval_every"], total), due(step, derived["sample_every"], total)
+            if checkpoint_due or eval_due or sample_due or (stop and saved_at != step):
+                write_pending()
+                if (checkpoint_due or stop) and saved_at != step:
+                    metrics.sync()
+                    checkpoints.save(step, state, {"step": step, "data": shards.fingerprint, "tokenizer": tokenizer.fingerprint})
+                    saved_at = step
+                if eval_due and not stop:
+                    found = evaluate(
+                        eval_params(state), eval_step, valid_rows, text_bytes=shards.bytes("valid"), mesh=mesh,
+                        documents=shards.documents_count("valid"), batch_size=config.eval.batch_size, stopped=lambda: bool(stop),
+                    )  # fmt: skip
+                    if found is not None:
+                        last_eval = eval_row(step, found, config, rates, fingerprint)
+                        metrics.write(last_eval)
+                        board.write(last_eval, "valid")
+                        display.say(f"step {step}: validation {found.loss:.4f} ± {found.standard_error:.4f} nats/token, "
+                                    f"{found.bits_per_byte:.4f} bits/byte")  # fmt: skip
+                if sample_due and not stop:
+                    for row in sample_rows(step, config, eval_params(state), tokenizer):
+                        samples.write(row)
+                        display.say(f"  | {row['prompt']}{row['text']}".replace("\n", " "))
+                pace.pause()
+            if step == total or stop:
+                break
+            state, on_device = train_step(state, put_batch(mesh, next(batches)))
+            write_pending()  # rows of the step before: the device is already at work on this one
+            step += 1
+            in_flight.append(on_device["loss"])
+            if len(in_flight) > IN_FLIGHT:
+                in_flight.popleft().block_until_ready()
+            if step % config.train.log_every == 0 or step == total:
+                pending.append((step, on_device))
+
+    # ---- end
+    checkpoints.close()
+    for file in (metrics, samples, speed, board):
+        file.close()
+    if stop:
+        return None
+    result = {"steps": total, "parameters": parameters} | {k: v for k, v in last_eval.items() if k not in ("kind", "step")}
+    write_json(run.result_file, result)
+    return result
+
+
+def fit_to_data(config: Config, shards: Shards) -> Config:
+    """Fills in model.vocab_size, or checks it; and that documents can be packed with what the tokenizer has."""
+    wanted, found = config.model.vocab_size, shards.vocab_size
+    if wanted not in (0, found):
+        raise UserError(
+            expected=f"shards of a {wanted:,}-piece tokenizer (config.model.vocab_size)", found=f"{found:,} pieces in {shards.folder}",
+            todo=f"pass --config.model.vocab_size={found}, or prepare with --vocab-size={wanted}",
+        )  # fmt: skip
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, vocab_size=found))
+
+
+def derive(config: Config, rates: units.Rates) -> dict[str, Any]:
+    """The config's durations in steps."""
+    steps = units.to_steps(config.train.duration, rates, "config.train.duration")
+    if not steps:
+        raise UserError(expected="config.train.duration of at least one step", found=config.train.duration, todo="lengthen it")
+    rates = dataclasses.replace(rates, total_steps=steps)
+    every = {
+        name: units.to_steps(getattr(getattr(config, name), "every"), rates, f"config.{name}.every")  # noqa: B009
+        for name in ("eval", "sample", "checkpoint")
+    }
+    return {
+        "steps": steps,
+        "seconds_per_step": rates.seconds_per_step,
+        "tokens_per_step": rates.tokens_per_step,
+        "epochs": steps * rates.examples_per_step / (rates.examples_per_epoch or 1),
+    } | {f"{name}_every": value for name, value in every.items()}
+
+
+def new_manifest(config: Config, shards: Shards, derived: dict[str, Any]) -> dict[str, Any]:
+    """What the run began with."""
+    return {
+        "kind": "run",
+        **environment(),
+        "data": {"fingerprint": shards.fingerprint, "tokenizer": shards.manifest["tokenizer"]},
+        "parameters": {"total": flops.count_parameters(config.model).total}
+        | dataclasses.asdict(flops.count_parameters(config.model)),
+        "flops_per_token": dataclasses.asdict(flops.count_flops(config.model)),
+        "derived": derived,
+    }
+
+
+def measure_step(config: Config, rows: loader.Rows, mesh) -> float:
+    """Seconds per optimizer step here, compile time left out: the median of a few steps of a throwaway model."""
+    rates = units.Rates(1, 1, total_steps=100)
+    config = dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, warmup="0", cooldown="0" if
+                                 config.optimizer.schedule != "wsd" else config.optimizer.cooldown))  # fmt: skip
+    schedule = make_schedule(config.optimizer, rates)
+    optimizer = make_optimizer(config.optimizer, schedule)
+    state = jax.jit(lambda: init_state(config, optimizer), out_shardings=replicated(mesh))()
+    train_step = make_train_step(config, optimizer, schedule)
+    source = loader.ShuffledBatches(rows, config.train.batch_size, 0, 12, jax.process_index(), jax.process_count())
+    seconds = []
+    for step in range(len(source)):
+        begin = time.perf_counter()
+        state, metrics = train_step(state, put_batch(mesh, source[step]))
+        jax.block_until_ready(metrics)
+        seconds.append(time.perf_counter() - begin)
+    return float(np.median(seconds[2:]))
+
+
+def due(step: int, every: int | None, total: int) -> bool:
+    """Every `every` steps and at the end; None = never."""
+    return every is not None and step > 0 and (step % max(every, 1) == 0 or step == total)
+
+
+def train_row(step: int, on_device: dict[str, jax.Array], rates: units.Rates, fingerprint: str) -> dict[str, Any]:
+    values = {name: np.asarray(value).item() for name, value in on_device.items()}
+    return {
+        "kind": "train",
+        "step": step,
+        "tokens_seen": step * rates.tokens_per_step,
+        "epoch": step * rates.examples_per_step / (rates.examples_per_epoch or 1),
+        **values,
+        "data": fingerprint,
+    }
+
+
+def eval_row(step: int, found, config: Config, rates: units.Rates, fingerprint: str) -> dict[str, Any]:
+    """Losses under different packings are not comparable, so the packing is in the row."""
+    return {
+        "kind": "valid",
+        "step": step,
+        "tokens_seen": step * rates.tokens_per_step,
+        **dataclasses.asdict(found),
+        "packing": config.data.packing,
+        "data": fingerprint,
+    }
+
+
+def check_finite(config: Config, row: dict[str, Any], checkpoints: Checkpoints) -> None:
+    """The NaN policy. Updates that are not finite were left out by the step itself, so the state is still good."""
+    train = config.train
+    if (row["skipped"] and train.on_nonfinite == "stop") or row["skips_in_a_row"] >= train.max_skips:
+        checkpoints.close()
+        raise Diverged(
+            expected="a finite loss and gradient", found=f"NaN or infinity at or before step {row['step']}",
+            todo="lower config.optimizer.learning_rate or lengthen config.optimizer.warmup, and start with --fresh "
+            f"(checkpoints kept: {', '.join(map(str, checkpoints.steps())) or 'none'})",
+        )  # fmt: skip
+
+
+def progress_text(row, last_eval, tokens_per_second: float, mfu: float | None, eta: float) -> str:
+    loss = "-" if row["loss"] is None else f"{row['loss']:.3f}"
+    parts = [f"loss {loss}", f"{tokens_per_second:,.0f} tokens/s", *([f"MFU {mfu:.1%}"] if mfu else []), f"ETA {duration_text(eta)}"]
+    return "  ".join(parts + ([f"valid {last_eval['loss']:.3f}"] if last_eval else []))
+
+
+def sample_rows(step: int, config: Config, params, tokenizer: TextTokenizer) -> list[dict[str, Any]]:
+    """One story for each prompt of the config, always from the same random numbers, so that steps compare."""
+    c = config.sample
+    sampler = decode.Sampler(c.temperature, c.top_k, c.top_p)
+    prompts = [[tokenizer.bos, *ids] for ids in tokenizer.encode(c.prompts)]
+    done = decode.complete(config.model, params, prompts, max_new=c.max_new, eos=tokenizer.eos, sampler=sampler)
+    return [
+        {"step": step, "prompt": prompt, "text": story_text(tokenizer, ids, completion.ids), "ended": completion.ended}
+        for prompt, ids, completion in zip(c.prompts, prompts, done, strict=True)
+    ]
+
+
+def story_text(tokenizer: TextTokenizer, prompt: list[int], new: list[int]) -> str:
+    """The text that `new` adds to the prompt: decoded together, because the first piece alone loses its space."""
+    return tokenizer.decode([*prompt, *new])[len(tokenizer.decode(prompt)) :]

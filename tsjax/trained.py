@@ -1,0 +1,49 @@
+"""A trained model out of a run folder: config, weights, tokenizer."""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+
+from tsjax import model, units
+from tsjax.checkpoint import Checkpoints
+from tsjax.config import Config
+from tsjax.errors import UserError
+from tsjax.optimizer import make_optimizer, make_schedule
+from tsjax.run import Run
+from tsjax.sharding import make_mesh, replicated
+from tsjax.step import eval_params, init_state
+from tsjax.tokenizer import Tokenizer
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    config: Config
+    params: model.Params  # the averaged ones where the run kept an average
+    tokenizer: Tokenizer
+    step: int
+
+
+def open_trained(folder: Path) -> Trained:
+    """The newest whole checkpoint of a run. UserError when there is none, or the tokenizer is another one."""
+    run = Run(folder)
+    config, manifest = run.config(), run.manifest()
+    tokenizer = Tokenizer.load(run.tokenizer_file)
+    expected = manifest["data"]["tokenizer"]["fingerprint"]
+    if tokenizer.fingerprint != expected:
+        raise UserError(expected=f"tokenizer {expected[:12]}, with which {folder} was trained",
+                        found=f"{tokenizer.fingerprint[:12]} in {run.tokenizer_file}", todo="put the right file back")  # fmt: skip
+    rates = units.Rates(1, 1, total_steps=manifest["derived"]["steps"], examples_per_epoch=1)
+    durations = {"warmup": "0", "cooldown": "0"} if config.optimizer.schedule == "wsd" else {"warmup": "0"}
+    optimizer = make_optimizer(config.optimizer, make_schedule(dataclasses.replace(config.optimizer, **durations), rates))
+    everywhere = replicated(make_mesh())
+    shapes = jax.eval_shape(lambda: init_state(config, optimizer))
+    abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), shapes)
+    checkpoints = Checkpoints(run.checkpoints, config.checkpoint)
+    restored = checkpoints.restore(abstract)
+    checkpoints.close()
+    if restored is None:
+        raise UserError(expected=f"a whole checkpoint in {run.checkpoints}", found="none",
+                        todo="train on: run the same tsjax train command again")  # fmt: skip
+    state, meta = restored
+    return Trained(config, eval_params(state), tokenizer, meta["step"])
