@@ -96,9 +96,7 @@ def measure(count: int, seed: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=100_000, help="stories to measure")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="also store the numbers here")

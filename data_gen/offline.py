@@ -132,12 +132,7 @@ def templates() -> list[str]:
     slots = [ADJECTIVES, HOBBIES, *HOMES.values(), *ELDERS.values(), tuple(PLACES.values())]
     slots += [table for plot in PLOTS for table in plot.slots]
     cast = [
-        words
-        for sexes in CAST.values()
-        for kinds in sexes.values()
-        for kind in kinds
-        for who in kind
-        for words in who
+        words for sexes in CAST.values() for kinds in sexes.values() for kind in kinds for who in kind for words in who
     ]
     texts = [text for table in (*slots, cast) for words in table for text in words.values()]
     return [*OPENINGS, *DETAILS, *texts, *(text for plot in PLOTS for text in plot.templates())]
@@ -153,7 +148,7 @@ def write_corpus(out: Path, count: int, seed: int, start: int = 0) -> dict[str, 
         raise UserError(
             expected="at least 1 story, from index 0 or later",
             found=f"count {count}, start {start}",
-            todo="ask for more stories",
+            todo="choose another count or start",
         )
     out = Path(out)
     request = {
@@ -186,7 +181,9 @@ def _reuse(out: Path, request: dict[str, Any]) -> dict[str, Any]:
         found = {key: manifest[key] for key in request}
         sha256 = manifest["sha256"]
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(expected=f"a manifest in {out}", found=f"one without {error}", todo=todo) from error
+        raise UserError(
+            expected=f"a whole {MANIFEST_FILE} in {out}", found=f"a damaged one ({error!r})", todo=todo
+        ) from error
     if found != request:
         different = [key for key in request if found[key] != request[key]]
         raise UserError(

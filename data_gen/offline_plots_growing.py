@@ -20,46 +20,46 @@ WAITING = Plot(
         ),
     ),
     want=beat(
-        "[One day|One morning], {his} {elder} gave {A} a small {seed} seed. {A} put it in the ground. {He} "
-        "wanted it to grow [right away|fast].",
-        "[One spring day|One day], {A} found {a_seed} seed. {He} wanted to grow it, so {he} dug a hole in "
-        "the garden and put the seed in it.",
+        "[One day|One morning], {his} {elder} gave {A} a small {seed} seed. {A} put it in the ground. {He} wanted it "
+        "to grow [right away|fast].",
+        "[One spring day|One day], {A} found {a_seed} seed. {He} wanted to grow it, so {he} dug a hole in the garden "
+        "and put the seed in it.",
     ),
     obstacle=beat(
-        "{He} looked at the ground the next day. Nothing was there. {He} looked again and again, but "
-        "[nothing grew|all {he} saw was dirt].",
-        '{He} waited one day. {He} waited two days. "[Why does it not grow|Where is my plant]?" {he} asked. '
-        "{He} wanted to dig it up.",
-        'But nothing came up [the next day|at first]. "This seed is no good," said {A}. {He} [kicked a '
-        "stone|wanted to give up].",
+        "{He} looked at the ground the next day. Nothing was there. {He} looked again and again, but [nothing "
+        "grew|all {he} saw was dirt].",
+        '{He} waited one day. {He} waited two days. "[Why does it not grow|Where is my plant]?" {he} asked. {He} '
+        "wanted to dig it up.",
+        'But nothing came up [the next day|at first]. "This seed is no good," said {A}. {He} [kicked a stone|wanted '
+        "to give up].",
     ),
     ways=(
         Way(
             beat(
-                '"A seed needs water, sun, and time," said {his} {elder}. So {A} gave it water every '
-                "morning. {He} [sang to it|talked to it], and {he} waited.",
-                '{His} {elder} sat down next to {him}. "You cannot see it, but it is working under the '
-                'ground." So {A} waited, and each day {he} gave it water.',
+                '"A seed needs water, sun, and time," said {his} {elder}. So {A} gave it water every morning. {He} '
+                "[sang to it|talked to it], and {he} waited.",
+                '{His} {elder} sat down next to {him}. "You cannot see it, but it is working under the ground." So '
+                "{A} waited, and each day {he} gave it water.",
             ),
             beat(
-                "Then one day, a tiny green leaf came up! {A} jumped for joy. By the end of summer, there "
-                "was {result}.",
-                '[After many days|One warm morning], {he} saw something green. "It is here!" {he} shouted. '
-                "It grew and grew. In the end, {he} had {result}.",
+                "Then one day, a tiny green leaf came up! {A} jumped for joy. By the end of summer, there was "
+                "{result}.",
+                '[After many days|One warm morning], {he} saw something green. "It is here!" {he} shouted. It grew '
+                "and grew. In the end, {he} had {result}.",
             ),
         ),
         Way(
             beat(
-                '"Wait!" said {his} friend {Bk}. "Do not dig it up. Good things take time." {B} came every '
-                "day to help {him} water the ground.",
-                '{His} friend {Bk} had a plan. "Let us play a game each day while we wait," said {B}. So '
-                "they gave the seed some water, and then they played.",
+                '"Wait!" said {his} friend {Bk}. "Do not dig it up. Good things take time." {B} came every day to '
+                "help {him} water the ground.",
+                '{His} friend {Bk} had a plan. "Let us play a game each day while we wait," said {B}. So they gave '
+                "the seed some water, and then they played.",
             ),
             beat(
-                "One day, they saw a green leaf. The friends danced around it. By the end of summer, there "
-                "was {result}.",
-                'The days went by fast. "Look!" said {B} one morning. A little plant had come up. After '
-                "some weeks, there was {result}.",
+                "One day, they saw a green leaf. The friends danced around it. By the end of summer, there was "
+                "{result}.",
+                'The days went by fast. "Look!" said {B} one morning. A little plant had come up. After some weeks, '
+                "there was {result}.",
             ),
         ),
     ),
@@ -91,36 +91,36 @@ NEW_FOOD = Plot(
         "It was time to eat. {A} wanted noodles, because {he} [ate them every day|loved noodles].",
     ),
     obstacle=beat(
-        'But {his} {elder} had made {look} {food} with {with}. "Yuck!" said {A}. "[I do not like it|I will '
-        'not eat it]."',
-        'On the table stood {look} {food}. It was made with {with}. {A} had never had it before. "It looks '
-        'funny," {he} said and turned away.',
+        'But {his} {elder} had made {look} {food} with {with}. "Yuck!" said {A}. "[I do not like it|I will not eat '
+        'it]."',
+        'On the table stood {look} {food}. It was made with {with}. {A} had never had it before. "It looks funny," '
+        "{he} said and turned away.",
     ),
     ways=(
         Way(
             beat(
-                '"How do you know?" asked {his} {elder}. "You did not try it. Take one small bite." {A} '
-                "closed {his} eyes and opened {his} mouth.",
-                '"Just one bite," said {his} {elder}. "If you do not like it, you may stop." {A} took [the '
-                "smallest bite|a tiny bite].",
+                '"How do you know?" asked {his} {elder}. "You did not try it. Take one small bite." {A} closed {his} '
+                "eyes and opened {his} mouth.",
+                '"Just one bite," said {his} {elder}. "If you do not like it, you may stop." {A} took [the smallest '
+                "bite|a tiny bite].",
             ),
             beat(
-                '{He} waited. Then {he} smiled. "It is good! May I have some more?" {A} ate it all, and '
-                "{his} {elder} laughed.",
+                '{He} waited. Then {he} smiled. "It is good! May I have some more?" {A} ate it all, and {his} {elder} '
+                "laughed.",
                 "It was so good! {A} took another bite, and then another. Soon there was no more {food}.",
             ),
         ),
         Way(
             beat(
-                '{His} friend {Bk} had come to dinner. {B} ate a lot of it. "{Food} with {with} is the '
-                'best," {she} said. {A} looked at {B}, and then {he} tried [a bit|a tiny bit].',
-                'Then {his} friend {Bk} sat down next to {him}. "Let us try it at the same time," said {B}. '
-                '"One, two, three!" They both took a bite.',
+                '{His} friend {Bk} had come to dinner. {B} ate a lot of it. "{Food} with {with} is the best," {she} '
+                "said. {A} looked at {B}, and then {he} tried [a bit|a tiny bit].",
+                'Then {his} friend {Bk} sat down next to {him}. "Let us try it at the same time," said {B}. "One, '
+                'two, three!" They both took a bite.',
             ),
             beat(
                 '"It is yummy!" said {A}. The two friends ate until it was all gone.',
-                '{A} was [surprised|amazed]. It was very good! "Can we have this again tomorrow?" {he} '
-                "asked, and everyone laughed.",
+                '{A} was [surprised|amazed]. It was very good! "Can we have this again tomorrow?" {he} asked, and '
+                "everyone laughed.",
             ),
         ),
     ),
@@ -148,43 +148,39 @@ SHOW = Plot(
     ),
     want=beat(
         "One day, there was a big show {at}. {A} wanted to {act} [for everyone|in front of everyone].",
-        "[One day|One evening], there was a show {at}. {A} had worked hard for weeks, because {he} wanted "
-        "to {act}.",
+        "[One day|One evening], there was a show {at}. {A} had worked hard for weeks, because {he} wanted to {act}.",
     ),
     obstacle=beat(
-        "But when {he} saw all the faces, {his} legs began to shake. [{He} could not go on.|{He} wanted to "
-        "hide.]",
-        "Then it was {his} turn, and {A} felt sick. [So many eyes looked at {him}.|Everyone was looking.] "
-        '"I cannot do it," {he} said.',
-        "{A} stood behind the curtain and looked out. There were so many [guests|faces]! {His} heart beat "
-        "fast.",
+        "But when {he} saw all the faces, {his} legs began to shake. [{He} could not go on.|{He} wanted to hide.]",
+        'Then it was {his} turn, and {A} felt sick. [So many eyes looked at {him}.|Everyone was looking.] "I cannot '
+        'do it," {he} said.',
+        "{A} stood behind the curtain and looked out. There were so many [guests|faces]! {His} heart beat fast.",
     ),
     ways=(
         Way(
             beat(
-                '{His} friend {Bk} took {his} {hand}. "Look only at me," said {B}. "I will sit in front and '
-                'smile." {A} took a deep breath.',
-                '"I was afraid too," said {his} friend {Bk}, who had gone first. "Close your eyes and think '
-                'that we are at home." {A} did so, and {he} felt better.',
+                '{His} friend {Bk} took {his} {hand}. "Look only at me," said {B}. "I will sit in front and smile." '
+                "{A} took a deep breath.",
+                '"I was afraid too," said {his} friend {Bk}, who had gone first. "Close your eyes and think that we '
+                'are at home." {A} did so, and {he} felt better.',
             ),
             beat(
-                "{He} looked only at {B} and {past}. When it was over, everyone clapped. {B} clapped the "
-                "loudest.",
-                "Then {he} walked out and {past}. It went very well! Everyone cheered, and {A} and {B} "
-                "[jumped for joy|took a bow together].",
+                "{He} looked only at {B} and {past}. When it was over, everyone clapped. {B} clapped the loudest.",
+                "Then {he} walked out and {past}. It went very well! Everyone cheered, and {A} and {B} [jumped for "
+                "joy|took a bow together].",
             ),
         ),
         Way(
             beat(
-                '"Being scared is fine," said {his} {elder}. "Take three deep breaths and do it just for '
-                'me." One, two, three. {A} walked out.',
-                '{His} {elder} came and gave {him} a hug. "You do not have to be perfect," said {his} '
-                '{elder}. "Just have fun." {A} stood up tall.',
+                '"Being scared is fine," said {his} {elder}. "Take three deep breaths and do it just for me." One, '
+                "two, three. {A} walked out.",
+                '{His} {elder} came and gave {him} a hug. "You do not have to be perfect," said {his} {elder}. "Just '
+                'have fun." {A} stood up tall.',
             ),
             beat(
                 "At first, {he} was very quiet. But then {he} {past}, and it was fun! Everyone clapped.",
-                'So {he} {past}, and everyone liked it. "Again, again!" they shouted. {A} had a big smile '
-                "on {his} face.",
+                'So {he} {past}, and everyone liked it. "Again, again!" they shouted. {A} had a big smile on {his} '
+                "face.",
             ),
         ),
     ),
@@ -242,10 +238,9 @@ LEARNING = Plot(
         ),
     ),
     want=beat(
-        "[One day|One morning], {A} saw {his} {elder} {skill}. {He} wanted to learn it too, so {he} went to "
-        "{place} to try.",
-        "All {his} friends could {skill}. {A} wanted to {skill} too. [One day|One morning], {he} tried it "
-        "{at}.",
+        "[One day|One morning], {A} saw {his} {elder} {skill}. {He} wanted to learn it too, so {he} went to {place} "
+        "to try.",
+        "All {his} friends could {skill}. {A} wanted to {skill} too. [One day|One morning], {he} tried it {at}.",
         '"[Today|Now] I will learn to {skill}!" said {A}. {He} ran to {place} and began.',
     ),
     obstacle=beat(
@@ -256,10 +251,9 @@ LEARNING = Plot(
     ways=(
         Way(
             beat(
-                '{His} friend {Bk} sat down next to {him}. "I could not do it at first," said {B}. "{tip}. '
-                'That is how I learned." {A} stood up to try again.',
-                '"{tip}," said {his} friend {Bk}. "I will stay with you." They tried it {at} every day for '
-                "a week.",
+                '{His} friend {Bk} sat down next to {him}. "I could not do it at first," said {B}. "{tip}. That is '
+                'how I learned." {A} stood up to try again.',
+                '"{tip}," said {his} friend {Bk}. "I will stay with you." They tried it {at} every day for a week.',
             ),
             beat(
                 'Then it happened. This time, {success}! "You did it!" shouted {B}.',
@@ -268,10 +262,10 @@ LEARNING = Plot(
         ),
         Way(
             beat(
-                '{A} wanted to go home. But {he} remembered the words of {his} {elder}. "{tip}." So {he} '
-                "tried [one more time|again].",
-                '"Try a little every day," said {his} {elder}. "{tip}." So {A} came back the next day, and '
-                "the day after that.",
+                '{A} wanted to go home. But {he} remembered the words of {his} {elder}. "{tip}." So {he} tried [one '
+                "more time|again].",
+                '"Try a little every day," said {his} {elder}. "{tip}." So {A} came back the next day, and the day '
+                "after that.",
             ),
             beat(
                 'At last, {success}. "Look at me!" {he} called. {His} {elder} [clapped|cheered] for {him}.',

@@ -22,38 +22,36 @@ SHARING = Plot(
         ),
     ),
     want=beat(
-        "[One day|One afternoon|One morning], {A} sat {at} with {a_treat}. [It smelled so good.|It looked "
-        "so good.] {He} wanted to eat it [all by {himself}|all alone].",
-        "[One day|One afternoon], {his} {elder} gave {him} {a_treat}. {A} took it to {place}. {He} wanted "
-        "to eat [every bit of it|all of it] {himself}.",
-        "{A} had {a_treat}, and {he} had [waited for it all day|thought about it all morning]. {He} sat "
-        "down {at} and wanted to eat it all.",
+        "[One day|One afternoon|One morning], {A} sat {at} with {a_treat}. [It smelled so good.|It looked so good.] "
+        "{He} wanted to eat it [all by {himself}|all alone].",
+        "[One day|One afternoon], {his} {elder} gave {him} {a_treat}. {A} took it to {place}. {He} wanted to eat "
+        "[every bit of it|all of it] {himself}.",
+        "{A} had {a_treat}, and {he} had [waited for it all day|thought about it all morning]. {He} sat down {at} and "
+        "wanted to eat it all.",
     ),
     obstacle=beat(
-        'Then {his} friend {Bk} came by. "I am so hungry," said {B}. "I have nothing to eat." {A} [held the '
-        "{treat} close|hid the {treat} behind {his} back]. There was only one.",
-        "Just then, {his} friend {Bk} sat down next to {him}. {B} had [nothing to eat|no food at all]. "
-        '"That {treat} looks good," {she} said [in a small voice|softly]. {A} did not want to share.',
-        '"Hello, {A}," said {his} friend {Bk}. "May I have some of your {treat}?" {A} shook {his} head. '
-        '"[No, it is mine|No, it is too small to share]," {he} said. {B} [looked sad|looked down at the '
-        "ground].",
+        'Then {his} friend {Bk} came by. "I am so hungry," said {B}. "I have nothing to eat." {A} [held the {treat} '
+        "close|hid the {treat} behind {his} back]. There was only one.",
+        'Just then, {his} friend {Bk} sat down next to {him}. {B} had [nothing to eat|no food at all]. "That {treat} '
+        'looks good," {she} said [in a small voice|softly]. {A} did not want to share.',
+        '"Hello, {A}," said {his} friend {Bk}. "May I have some of your {treat}?" {A} shook {his} head. "[No, it is '
+        'mine|No, it is too small to share]," {he} said. {B} [looked sad|looked down at the ground].',
     ),
     ways=(
         Way(
             beat(
-                "{A} took a small bite, but it did not taste good. It was no fun to eat while {B} was "
-                "hungry. So {he} broke the {treat} in two and gave {B} [half|the bigger part].",
-                "{A} looked at {B} and thought, [I would be sad too|I know how it feels to be hungry]. So "
-                '{he} cut the {treat} in two. "Half is for you and half is for me," {he} said.',
-                'Then {A} heard a little sound. It came from {B}, whose tummy was empty. "I am sorry," said '
-                '{A}. "[Friends share|We can share it]." {He} gave {B} half of the {treat}.',
+                "{A} took a small bite, but it did not taste good. It was no fun to eat while {B} was hungry. So {he} "
+                "broke the {treat} in two and gave {B} [half|the bigger part].",
+                "{A} looked at {B} and thought, [I would be sad too|I know how it feels to be hungry]. So {he} cut "
+                'the {treat} in two. "Half is for you and half is for me," {he} said.',
+                'Then {A} heard a little sound. It came from {B}, whose tummy was empty. "I am sorry," said {A}. '
+                '"[Friends share|We can share it]." {He} gave {B} half of the {treat}.',
             ),
             beat(
                 "They ate side by side and [laughed|smiled]. It was the best {treat} {A} had ever had.",
-                '"Thank you!" said {B} with a big smile. The two friends ate together, and {A} felt [warm '
-                "inside|very happy].",
-                "{B} gave {A} a [big|warm] hug. The next day, {B} came back with {a_treat} and shared it "
-                "too.",
+                '"Thank you!" said {B} with a big smile. The two friends ate together, and {A} felt [warm inside|very '
+                "happy].",
+                "{B} gave {A} a [big|warm] hug. The next day, {B} came back with {a_treat} and shared it too.",
             ),
         ),
     ),
@@ -129,12 +127,12 @@ ANIMAL = Plot(
         ),
     ),
     want=beat(
-        "[One day|One morning|One sunny day], {A} was walking {at} when {he} saw {a_creature}. {trouble}. "
-        "{A} wanted to help it.",
-        '[One day|One afternoon], {A} was playing {at}. There {he} found {a_creature}. {trouble}. "I must '
-        'help you," said {A}.',
-        '[One day|One morning], {A} saw {a_creature} {at}. {trouble}. "Do not be afraid," {A} said '
-        '[softly|gently]. "I will help you."',
+        "[One day|One morning|One sunny day], {A} was walking {at} when {he} saw {a_creature}. {trouble}. {A} wanted "
+        "to help it.",
+        '[One day|One afternoon], {A} was playing {at}. There {he} found {a_creature}. {trouble}. "I must help you," '
+        "said {A}.",
+        '[One day|One morning], {A} saw {a_creature} {at}. {trouble}. "Do not be afraid," {A} said [softly|gently]. '
+        '"I will help you."',
     ),
     obstacle=beat(
         "But it was not easy. {need}. {A} could not do it alone.",
@@ -144,10 +142,9 @@ ANIMAL = Plot(
     ways=(
         Way(
             beat(
-                'Just then, {his} friend {Bk} came by. "{idea}," said {B}. It was a [good|clever] plan. '
-                "Together they {done}.",
-                'Then {his} friend {Bk} came along. "{idea}," {she} said. [Very slowly|With care], they '
+                'Just then, {his} friend {Bk} came by. "{idea}," said {B}. It was a [good|clever] plan. Together they '
                 "{done}.",
+                'Then {his} friend {Bk} came along. "{idea}," {she} said. [Very slowly|With care], they {done}.',
             ),
             beat(
                 "{after}. The two friends [smiled|laughed] and [waved|said goodbye].",
@@ -158,8 +155,8 @@ ANIMAL = Plot(
         Way(
             beat(
                 'So {he} ran to get {his} {elder}. "{idea}," said {his} {elder}. Together they {done}.',
-                '{He} called {his} {elder}, who came [at once|right away]. "{idea}," said {his} {elder}. '
-                "They were very gentle, and they {done}.",
+                '{He} called {his} {elder}, who came [at once|right away]. "{idea}," said {his} {elder}. They were '
+                "very gentle, and they {done}.",
             ),
             beat(
                 '{after}. "You have a kind heart," said {his} {elder}. {A} [smiled|felt proud].',
@@ -193,35 +190,32 @@ GIFT = Plot(
     ),
     want=beat(
         "[Tomorrow|The next day] was {his} {elder}'s birthday. {A} wanted to buy {a_store_gift} as a gift.",
-        "It was [almost|nearly] {his} {elder}'s birthday. {A} wanted to find the best gift of all. In a "
-        "shop, {he} saw {a_store_gift}.",
-        "{A} loved {his} {elder} very much. {His} {elder}'s birthday was near, and {he} wanted to buy "
-        "{a_store_gift}.",
+        "It was [almost|nearly] {his} {elder}'s birthday. {A} wanted to find the best gift of all. In a shop, {he} "
+        "saw {a_store_gift}.",
+        "{A} loved {his} {elder} very much. {His} {elder}'s birthday was near, and {he} wanted to buy {a_store_gift}.",
     ),
     obstacle=beat(
         "But {A} had only one coin. It was not enough. {He} walked [slowly|sadly] to {place} and sat down.",
-        "{He} looked in {his} pocket. It was empty. {A} had no money for a gift, and {he} [felt sad|began "
-        "to cry].",
-        'The {store_gift} cost ten coins, and {A} had just two. "[What can I do|What will I give now]?" '
-        "{he} asked.",
+        "{He} looked in {his} pocket. It was empty. {A} had no money for a gift, and {he} [felt sad|began to cry].",
+        'The {store_gift} cost ten coins, and {A} had just two. "[What can I do|What will I give now]?" {he} asked.',
     ),
     ways=(
         Way(
             beat(
-                'Then {his} friend {Bk} came by. "You could make something," said {B}. {A} [jumped '
-                "up|smiled]. [Yes, {he} could!|What a good idea!] {He} {made}. It took all afternoon.",
-                'Then {he} met {his} friend {Bk}. "The best gifts come from the heart," said {B}. {A} '
-                "thought about it. Then {he} {made}.",
-                "Then {A} had an idea. {He} could make a gift with {his} own {hands}! So {he} {made}. {He} "
-                "worked [with care|until it was just right].",
+                'Then {his} friend {Bk} came by. "You could make something," said {B}. {A} [jumped up|smiled]. [Yes, '
+                "{he} could!|What a good idea!] {He} {made}. It took all afternoon.",
+                'Then {he} met {his} friend {Bk}. "The best gifts come from the heart," said {B}. {A} thought about '
+                "it. Then {he} {made}.",
+                "Then {A} had an idea. {He} could make a gift with {his} own {hands}! So {he} {made}. {He} worked "
+                "[with care|until it was just right].",
             ),
             beat(
-                'In the morning, {A} gave {his} {elder} the {gift}. "[Did you make it for me|Is this for '
-                'me]?" asked {his} {elder}. "It is the best gift I have ever had!"',
-                'The next day, {he} said, "Happy birthday!" {His} {elder} loved the {gift} and gave {A} a '
-                'big hug. "[You made this with love|This makes me so happy]," said {his} {elder}.',
-                "When the big day came, {A} gave the {gift} to {his} {elder}. {His} {elder} smiled and "
-                "smiled, and they ate cake together.",
+                'In the morning, {A} gave {his} {elder} the {gift}. "[Did you make it for me|Is this for me]?" asked '
+                '{his} {elder}. "It is the best gift I have ever had!"',
+                'The next day, {he} said, "Happy birthday!" {His} {elder} loved the {gift} and gave {A} a big hug. '
+                '"[You made this with love|This makes me so happy]," said {his} {elder}.',
+                "When the big day came, {A} gave the {gift} to {his} {elder}. {His} {elder} smiled and smiled, and "
+                "they ate cake together.",
             ),
         ),
     ),
@@ -249,33 +243,33 @@ SICK_FRIEND = Plot(
         ),
     ),
     want=beat(
-        "[One day|One morning], {A} wanted to play {at} with {his} friend {Bk}. {He} ran down the road and "
-        "knocked on the door.",
-        "{A} and {his} friend {Bk} played together every day. [One day|One morning], {A} waited {at}, but "
-        "{B} did not come. So {A} went to look for {her}.",
+        "[One day|One morning], {A} wanted to play {at} with {his} friend {Bk}. {He} ran down the road and knocked on "
+        "the door.",
+        "{A} and {his} friend {Bk} played together every day. [One day|One morning], {A} waited {at}, but {B} did not "
+        "come. So {A} went to look for {her}.",
         "[One sunny day|One day], {A} had a plan. {He} wanted to go to {place} with {his} best friend, {Bk}.",
     ),
     obstacle=beat(
-        'But {B} was sick in bed. "I cannot play," {she} said in a [weak|tiny] voice. "My head hurts." {A} '
-        "[felt sad for {his} friend|was sad].",
-        'But {B} had a bad cold and had to stay in bed. {Hers} nose was red. "[I feel so bad|I am sad and '
-        'tired]," {she} said.',
+        'But {B} was sick in bed. "I cannot play," {she} said in a [weak|tiny] voice. "My head hurts." {A} [felt sad '
+        "for {his} friend|was sad].",
+        'But {B} had a bad cold and had to stay in bed. {Hers} nose was red. "[I feel so bad|I am sad and tired]," '
+        "{she} said.",
     ),
     ways=(
         Way(
             beat(
-                "{A} thought, what would make {B} feel better? {He} ran home and asked {his} {elder}. Soon "
-                "{he} came back with {bring}.",
-                '"I will be right back!" said {A}. {He} went home as fast as {he} could. When {he} came '
-                "back, {he} had {bring}.",
+                "{A} thought, what would make {B} feel better? {He} ran home and asked {his} {elder}. Soon {he} came "
+                "back with {bring}.",
+                '"I will be right back!" said {A}. {He} went home as fast as {he} could. When {he} came back, {he} '
+                "had {bring}.",
             ),
             beat(
-                '{B} sat up and smiled. "{Kind_thing}! Thank you, {A}," {she} said. They [talked|laughed] '
-                "until dark. [In a few days|Three days later], {B} was well, and they played {at} again.",
-                '"{Kind_thing}! Just for me?" asked {B}. {She} felt a little better already. {A} came back '
-                "every day, and [soon|one week later] the two friends were playing {at}.",
-                'Now {B} had a big smile. "{Kind_thing}! You are a good friend," {she} said. [The next '
-                "week|Soon], {B} was well, and {she} ran to {place} with {A}.",
+                '{B} sat up and smiled. "{Kind_thing}! Thank you, {A}," {she} said. They [talked|laughed] until dark. '
+                "[In a few days|Three days later], {B} was well, and they played {at} again.",
+                '"{Kind_thing}! Just for me?" asked {B}. {She} felt a little better already. {A} came back every day, '
+                "and [soon|one week later] the two friends were playing {at}.",
+                'Now {B} had a big smile. "{Kind_thing}! You are a good friend," {she} said. [The next week|Soon], '
+                "{B} was well, and {she} ran to {place} with {A}.",
             ),
         ),
     ),

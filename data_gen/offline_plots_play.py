@@ -28,40 +28,36 @@ RAIN = Plot(
         ),
     ),
     want=beat(
-        "[One day|One morning], {A} wanted to go to {place} to {outside}. {He} put on {his} shoes and ran "
-        "to the door.",
+        "[One day|One morning], {A} wanted to go to {place} to {outside}. {He} put on {his} shoes and ran to the door.",
         '"Today I want to {outside}!" said {A} [one day|one morning]. {He} could not wait to go to {place}.',
         "All week, {A} had waited for this day. {He} wanted to {outside} {at}.",
     ),
     obstacle=beat(
-        "But when {he} opened the door, it [began to rain|was raining hard]. {A} looked at the dark clouds "
-        "and felt sad.",
-        'Then came the rain. Drip, drop, drip, drop. "[Go away, rain|Oh, no]!" said {A}. But the rain did '
-        "not stop.",
-        "Then {he} heard a loud boom. Rain fell from the sky, and there was water all over. {A} [sat by the "
-        "window and sighed|had to stay inside].",
+        "But when {he} opened the door, it [began to rain|was raining hard]. {A} looked at the dark clouds and felt "
+        "sad.",
+        'Then came the rain. Drip, drop, drip, drop. "[Go away, rain|Oh, no]!" said {A}. But the rain did not stop.',
+        "Then {he} heard a loud boom. Rain fell from the sky, and there was water all over. {A} [sat by the window "
+        "and sighed|had to stay inside].",
     ),
     ways=(
         Way(
             beat(
-                'Knock, knock! It was {his} friend {Bk}, as wet as a fish. "We can {inside}!" said {B}. So '
-                "they {did}.",
-                'Just then, {his} friend {Bk} came with a big umbrella. "The rain cannot stop us," said '
-                '{B}. "Let us {inside}." And they {did}.',
+                'Knock, knock! It was {his} friend {Bk}, as wet as a fish. "We can {inside}!" said {B}. So they {did}.',
+                'Just then, {his} friend {Bk} came with a big umbrella. "The rain cannot stop us," said {B}. "Let us '
+                '{inside}." And they {did}.',
             ),
             beat(
-                "They laughed so much that they did not hear the rain. When they looked out, there was a "
-                "rainbow.",
-                'At the end of the day, the sun came out. "I want to stay here and play some more," said '
-                "{A}, and {B} laughed.",
+                "They laughed so much that they did not hear the rain. When they looked out, there was a rainbow.",
+                'At the end of the day, the sun came out. "I want to stay here and play some more," said {A}, and {B} '
+                "laughed.",
             ),
         ),
         Way(
             beat(
-                '"I have an idea," said {his} {elder}. "We can {inside}." {A} [smiled|jumped up]. Soon {he} '
-                "and {his} {elder} {did}.",
-                '{His} {elder} sat down next to {him}. "Do you want to {inside}?" "[Yes, please|Oh, yes]!" '
-                "said {A}. So they {did}.",
+                '"I have an idea," said {his} {elder}. "We can {inside}." {A} [smiled|jumped up]. Soon {he} and {his} '
+                "{elder} {did}.",
+                '{His} {elder} sat down next to {him}. "Do you want to {inside}?" "[Yes, please|Oh, yes]!" said {A}. '
+                "So they {did}.",
             ),
             beat(
                 "It was so much fun that {A} forgot the rain. Then the sun came out, and they saw a rainbow.",
@@ -80,9 +76,7 @@ RACE = Plot(
     name="a race",
     places=("park", "field", "meadow", "beach", "hill"),
     slots=(
-        slot(
-            "prize", "gold cup", "big cake", "blue ribbon", "shiny medal", "basket of fruit", "jar of honey"
-        ),
+        slot("prize", "gold cup", "big cake", "blue ribbon", "shiny medal", "basket of fruit", "jar of honey"),
         slot(
             "accident help",
             ("fell over a stone", "helped {B} to get up"),
@@ -93,34 +87,33 @@ RACE = Plot(
         ),
     ),
     want=beat(
-        "[One day|One sunny day], there was a race {at}. The winner would get {a_prize}. {A} wanted to win "
-        "it.",
-        "{A} could run very fast. [One day|One morning], {he} went to {place} for the big race. {He} wanted "
-        "to win the {prize}.",
+        "[One day|One sunny day], there was a race {at}. The winner would get {a_prize}. {A} wanted to win it.",
+        "{A} could run very fast. [One day|One morning], {he} went to {place} for the big race. {He} wanted to win "
+        "the {prize}.",
         '"Today I will win the race!" said {A}. The race was {at}, and the prize was {a_prize}.',
     ),
     obstacle=beat(
-        '"One, two, three, go!" {A} ran as fast as {he} could. Soon {he} was in front. But behind {him}, '
-        "{his} friend {Bk} {accident}.",
-        "Everyone began to run. {A} and {his} friend {Bk} were in front. Then {B} {accident} and [cried "
-        "out|called for help].",
+        '"One, two, three, go!" {A} ran as fast as {he} could. Soon {he} was in front. But behind {him}, {his} friend '
+        "{Bk} {accident}.",
+        "Everyone began to run. {A} and {his} friend {Bk} were in front. Then {B} {accident} and [cried out|called "
+        "for help].",
         'The race began. {A} was first, and {his} friend {Bk} was next. "Help!" cried {B}, who {accident}.',
     ),
     ways=(
         Way(
             beat(
-                "{A} looked at the end of the path. It was so near! But {he} [turned around|ran back to "
-                '{B}]. "[Are you hurt|Are you all right]?" {he} asked. Then {he} {help}.',
-                '{A} stopped. {He} wanted to win, but {he} wanted to help {B} more. "I am here," said {A}, '
-                "and {he} {help}.",
+                '{A} looked at the end of the path. It was so near! But {he} [turned around|ran back to {B}]. "[Are '
+                'you hurt|Are you all right]?" {he} asked. Then {he} {help}.',
+                '{A} stopped. {He} wanted to win, but {he} wanted to help {B} more. "I am here," said {A}, and {he} '
+                "{help}.",
             ),
             beat(
-                "Side by side, they came in last. Everyone clapped for them. {B} gave {A} a hug and said, "
-                '"[You are the best friend|You are my hero]."',
-                "They walked to the end of the path together. Someone else won the {prize}, but {A} did not "
-                'mind. "[Thank you|You came back for me]," said {B}.',
-                'The winner had seen it all. "You should have this too," said the winner, and they all '
-                "shared the {prize}.",
+                'Side by side, they came in last. Everyone clapped for them. {B} gave {A} a hug and said, "[You are '
+                'the best friend|You are my hero]."',
+                "They walked to the end of the path together. Someone else won the {prize}, but {A} did not mind. "
+                '"[Thank you|You came back for me]," said {B}.',
+                'The winner had seen it all. "You should have this too," said the winner, and they all shared the '
+                "{prize}.",
             ),
         ),
     ),
@@ -147,44 +140,39 @@ TOO_HIGH = Plot(
         ),
     ),
     want=beat(
-        "[One day|One afternoon], {A} saw a big {fruit} on a tree {at}. It looked sweet, and {he} wanted to "
-        "eat it.",
-        "There was a tall {fruit} tree {at}. [One day|One morning], {A} saw one last {fruit} at the top. "
-        "{He} wanted it very much.",
-        "[One day|One sunny day], {A} was hungry. {He} walked to {place}, where {he} saw {a_fruit} high up "
-        "in a tree.",
+        "[One day|One afternoon], {A} saw a big {fruit} on a tree {at}. It looked sweet, and {he} wanted to eat it.",
+        "There was a tall {fruit} tree {at}. [One day|One morning], {A} saw one last {fruit} at the top. {He} wanted "
+        "it very much.",
+        "[One day|One sunny day], {A} was hungry. {He} walked to {place}, where {he} saw {a_fruit} high up in a tree.",
     ),
     obstacle=beat(
-        '{He} {try_it}, but {result}. {He} tried again and again. "[It is too high|I am too small]!" said '
-        "{A}.",
+        '{He} {try_it}, but {result}. {He} tried again and again. "[It is too high|I am too small]!" said {A}.',
         "The {fruit} was too high. {A} {try_it}, but {result}. {He} [sat down under the tree|felt sad].",
     ),
     ways=(
         Way(
             beat(
-                '{His} friend {Bk} came by. "I cannot reach it alone, and you cannot reach it alone," said '
-                '{B}. "But you can stand on my back!" So {A} [climbed up|did].',
-                '"What are you looking at?" asked {his} friend {Bk}. {A} showed {her} the {fruit}. "Let us '
-                'work together," said {B}. {B} held {him} up as high as {she} could.',
+                '{His} friend {Bk} came by. "I cannot reach it alone, and you cannot reach it alone," said {B}. "But '
+                'you can stand on my back!" So {A} [climbed up|did].',
+                '"What are you looking at?" asked {his} friend {Bk}. {A} showed {her} the {fruit}. "Let us work '
+                'together," said {B}. {B} held {him} up as high as {she} could.',
             ),
             beat(
-                'Now {A} could reach the {fruit}. "I have it!" {he} shouted. They sat in the grass and ate '
-                "it together.",
+                'Now {A} could reach the {fruit}. "I have it!" {he} shouted. They sat in the grass and ate it '
+                "together.",
                 "{A} picked the {fruit} and gave half of it to {B}. It was [sweet and good|so sweet].",
             ),
         ),
         Way(
             beat(
-                '{A} did not give up. {He} asked {his} {elder}, "How can I get it?" {His} {elder} came with '
-                "a long pole and a net. {A} held the pole [with both {hands}|very still].",
-                '{A} sat and thought. Then {he} ran home to {his} {elder}. "May I use the ladder?" {he} '
-                'asked. "Yes, and I will hold it for you," said {his} {elder}.',
+                '{A} did not give up. {He} asked {his} {elder}, "How can I get it?" {His} {elder} came with a long '
+                "pole and a net. {A} held the pole [with both {hands}|very still].",
+                '{A} sat and thought. Then {he} ran home to {his} {elder}. "May I use the ladder?" {he} asked. "Yes, '
+                'and I will hold it for you," said {his} {elder}.',
             ),
             beat(
-                'At last, {he} had the {fruit}! "We did it," said {A}. {He} cut it in two and gave {his} '
-                "{elder} half.",
-                "Soon the {fruit} was in {his} {hands}. {He} shared it with {his} {elder}, and it was very "
-                "sweet.",
+                'At last, {he} had the {fruit}! "We did it," said {A}. {He} cut it in two and gave {his} {elder} half.',
+                "Soon the {fruit} was in {his} {hands}. {He} shared it with {his} {elder}, and it was very sweet.",
             ),
         ),
     ),
@@ -216,41 +204,40 @@ CHORE = Plot(
     ),
     want=beat(
         "[One day|One morning], the sun was out. {A} wanted to go to {place} with {his} friend {Bk}.",
-        '"[Can I go to {place}|May I play at {place}]?" {A} asked {his} {elder} one day. {He} wanted to '
-        "meet {his} friend {Bk} there.",
+        '"[Can I go to {place}|May I play at {place}]?" {A} asked {his} {elder} one day. {He} wanted to meet {his} '
+        "friend {Bk} there.",
     ),
     obstacle=beat(
-        '"First you have to {chore}," said {his} {elder}. {A} looked at all the work. It would take so '
-        "long! {He} [sat down and sighed|was not happy].",
-        'But {he} had to {chore} first. "That is no fun," said {A}. {He} did a little and stopped. {He} did '
-        "a little more and stopped again.",
+        '"First you have to {chore}," said {his} {elder}. {A} looked at all the work. It would take so long! {He} '
+        "[sat down and sighed|was not happy].",
+        'But {he} had to {chore} first. "That is no fun," said {A}. {He} did a little and stopped. {He} did a little '
+        "more and stopped again.",
     ),
     ways=(
         Way(
             beat(
                 'Then {he} had an idea. {He} would make it a game. "{game}!" {he} said. {He} worked and '
                 "[sang|laughed].",
-                '"Make it a game," said {his} {elder}. {A} thought about that. "{game}!" {he} said. Now the '
-                "work was fun.",
+                '"Make it a game," said {his} {elder}. {A} thought about that. "{game}!" {he} said. Now the work was '
+                "fun.",
             ),
             beat(
-                'Before {he} knew it, {done}. "[So soon|Well done]!" said {his} {elder}. {A} ran to '
-                "{place}, and {he} and {B} played until dark.",
-                "In a short time, {done}. {His} {elder} gave {him} a hug. Then {A} went to {place}, where "
-                "{B} was waiting.",
+                'Before {he} knew it, {done}. "[So soon|Well done]!" said {his} {elder}. {A} ran to {place}, and {he} '
+                "and {B} played until dark.",
+                "In a short time, {done}. {His} {elder} gave {him} a hug. Then {A} went to {place}, where {B} was "
+                "waiting.",
             ),
         ),
         Way(
             beat(
-                'Soon {B} came to the house. "I can help you," said {B}. "We can play while we work. '
-                '{game}!" {A} laughed and played too.',
-                'Then {B} looked in at the door. "Two are faster than one," {she} said. "Here is a game. '
-                '{game}!" They both laughed and worked.',
+                'Soon {B} came to the house. "I can help you," said {B}. "We can play while we work. {game}!" {A} '
+                "laughed and played too.",
+                'Then {B} looked in at the door. "Two are faster than one," {she} said. "Here is a game. {game}!" '
+                "They both laughed and worked.",
             ),
             beat(
                 "Soon {done}. They ran to {place} together and had a wonderful day.",
-                'In no time, {done}. "Thank you, {B}," said {A}. Then they went to {place} and played all '
-                "afternoon.",
+                'In no time, {done}. "Thank you, {B}," said {A}. Then they went to {place} and played all afternoon.',
             ),
         ),
     ),

@@ -25,9 +25,7 @@ def with_article(noun: str) -> str:
 
 def capital(text: str) -> str:
     """`text` as it opens a sentence; unlike `str.capitalize` the rest keeps its case."""
-    first = (
-        1 if text.startswith("{") else 0
-    )  # a field opens the sentence: its capital form does, "{he}" -> "{He}"
+    first = 1 if text.startswith("{") else 0  # a field opens the sentence: its capital form does, "{he}" -> "{He}"
     return text[:first] + text[first : first + 1].upper() + text[first + 1 :]
 
 

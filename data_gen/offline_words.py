@@ -41,9 +41,7 @@ ANIMALS = _words(
 
 ADJECTIVES = slot(
     "adj",
-    *_words(
-        "little young small cheerful kind happy friendly gentle curious clever sweet lively playful bright"
-    ),
+    *_words("little young small cheerful kind happy friendly gentle curious clever sweet lively playful bright"),
 )
 ELDERS = {
     "she": slot("elder", "mom", "grandma", "aunt"),
@@ -115,8 +113,7 @@ _PREPOSITIONS = {
     "farm": "on",
 }
 PLACES = {
-    name: {"place": f"the {name}", "at": f"{preposition} the {name}"}
-    for name, preposition in _PREPOSITIONS.items()
+    name: {"place": f"the {name}", "at": f"{preposition} the {name}"} for name, preposition in _PREPOSITIONS.items()
 }
 GREEN = ("park", "garden", "forest", "meadow", "field", "hill")  # bushes, grass, leaves and rocks
 OPEN = (*GREEN, "lake", "beach", "old oak tree")  # room to sit and play

@@ -55,9 +55,7 @@ def documents(path: Path, text_key: str = "text") -> Iterator[str]:
                 none = False
                 yield text
         if none:
-            raise UserError(
-                expected="documents", found=f"none in {file}", todo="give a file that holds at least one"
-            )
+            raise UserError(expected="documents", found=f"none in {file}", todo="give a file that holds at least one")
 
 
 def files(path: Path) -> list[Path]:
@@ -252,14 +250,14 @@ def _text_of(record: object, text_key: str, where: str) -> bytes:
         raise UserError(
             expected=f"the key {text_key!r} in {where}",
             found=f"the keys {', '.join(map(repr, near[:8]))}" if near else "an empty object",
-            todo="name the key of the text with --text_key",
+            todo="name the key of the text with --text-key",
         )
     value = record[text_key]
     if not isinstance(value, str):
         raise UserError(
             expected=f"a string under {text_key!r} in {where}",
             found=f"a {type(value).__name__}",
-            todo="name the key of the text with --text_key",
+            todo="name the key of the text with --text-key",
         )
     try:
         return value.encode()

@@ -324,9 +324,7 @@ def _fingerprint(manifest: dict[str, Any]) -> str:
         {
             "dtype": manifest["dtype"],
             "tokenizer": manifest["tokenizer"]["fingerprint"],
-            "shards": {
-                name: [shard["sha256"] for shard in manifest["splits"][name]["shards"]] for name in SPLITS
-            },
+            "shards": {name: [shard["sha256"] for shard in manifest["splits"][name]["shards"]] for name in SPLITS},
         }
     )
 

@@ -117,8 +117,7 @@ class Tokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """See `TextTokenizer.decode`."""
-        dropped = (self.bos, self.eos, self.pad)
-        return self._pieces.decode([int(i) for i in ids if i not in dropped])
+        return self._pieces.decode([int(i) for i in ids])  # control pieces have no text
 
 
 def check_special_ids(tokenizer: TextTokenizer, name: str = "the tokenizer") -> None:

@@ -77,9 +77,7 @@ def test_every_plot_occurs_and_every_beat_reaches_the_story():
     for plan, text in zip(PLANS[:500], STORIES, strict=False):
         paragraphs = text.split("\n\n")
         assert len(paragraphs) == 4
-        for beat, paragraph in zip(
-            (plan.want, plan.obstacle, plan.turn, plan.ending), paragraphs, strict=True
-        ):
+        for beat, paragraph in zip((plan.want, plan.obstacle, plan.turn, plan.ending), paragraphs, strict=True):
             assert beat.format_map(plan.words).format_map(plan.words) in paragraph
 
 
@@ -105,9 +103,7 @@ def test_no_exact_and_few_near_duplicates():
 FEMALE, MALE = {"she", "her", "herself"}, {"he", "him", "his", "himself"}
 
 
-@pytest.mark.parametrize(
-    ("elder", "hero", "friend", "wrong"), [("she",) * 3 + (MALE,), ("he",) * 3 + (FEMALE,)]
-)
+@pytest.mark.parametrize(("elder", "hero", "friend", "wrong"), [("she",) * 3 + (MALE,), ("he",) * 3 + (FEMALE,)])
 def test_pronouns_agree_where_all_are_of_one_sex(elder, hero, friend, wrong):
     elders = {row["elder"] for row in offline.ELDERS[elder]}
     checked = 0
@@ -140,9 +136,7 @@ def test_articles_agree_with_the_next_sound():
     vowels = re.compile(r"[aeiou]")
     for text in STORIES:
         for article, word in re.findall(r"\b([Aa]n?) ([A-Za-z]+)", text):
-            assert (article.lower() == "an") == bool(vowels.match(word.lower())), (
-                f"{article} {word} in {text}"
-            )
+            assert (article.lower() == "an") == bool(vowels.match(word.lower())), f"{article} {word} in {text}"
     assert with_article("apple") == "an apple" and with_article("hour") == "an hour"
     assert with_article("unicorn") == "a unicorn" and with_article("used hat") == "a used hat"
 
@@ -154,7 +148,8 @@ def test_punctuation_is_whole():
         for paragraph in text.split("\n\n"):
             assert paragraph.count('"') % 2 == 0, text
             assert re.search(r"[.!?]\"?$", paragraph), text
-            spoken = paragraph.split('"')[1::2]
+            spoken, told = paragraph.split('"')[1::2], paragraph.split('"')[:-1:2]
+            assert all(re.search(r"^ ?$|[,.!?] $", before) for before in told), text
             assert all(re.match(r"[A-Z]", words) or "said" in paragraph for words in spoken), text
             assert all(re.search(r"[,.!?]$", words) for words in spoken), text
 

@@ -30,8 +30,7 @@ def stories(count: int, seed: int = 0, words: int = 600) -> list[str]:
         return " ".join(rng.choices(lexicon, weights, k=rng.randint(4, 12))).capitalize() + rng.choice(".!?")
 
     return [
-        "\n\n".join(f'{sentence()} "{sentence()}" {sentence()}' for _ in range(rng.randint(1, 3)))
-        for _ in range(count)
+        "\n\n".join(f'{sentence()} "{sentence()}" {sentence()}' for _ in range(rng.randint(1, 3))) for _ in range(count)
     ]
 
 
@@ -118,7 +117,7 @@ BAD = {
     "not.jsonl": (b'{"text": "a"}\n{"text": \n', "line 2", "JSON"),
     "deep.jsonl": (b"[" * 200_000, "line 1"),
     "list.jsonl": (b'["text"]', "line 1", "list"),
-    "key.jsonl": (b'{"id": 1, "texts": "a", "story": "b"}', "line 1", "'texts', 'story', 'id'", "--text_key"),
+    "key.jsonl": (b'{"id": 1, "texts": "a", "story": "b"}', "line 1", "'texts', 'story', 'id'", "--text-key"),
     "none.jsonl": (b"{}", "an empty object"),
     "value.jsonl": (b'{"text": 3}', "line 1", "int"),
     "half.jsonl": (b'{"text": "\\ud83d"}', "line 1", "surrogate"),
@@ -188,9 +187,7 @@ def test_normal_form_takes_case_and_punctuation_for_the_same():
     assert corpus.normal_form("STRASSE") == corpus.normal_form("straße")
     assert corpus.normal_form("cafe\u0301") == corpus.normal_form("Café")
     assert corpus.normal_form("😀") != corpus.normal_form("🎉")
-    assert (
-        corpus.normal_hash("Oh, no!", 3) == corpus.normal_hash("oh no", 3) != corpus.normal_hash("oh no", 4)
-    )
+    assert corpus.normal_hash("Oh, no!", 3) == corpus.normal_hash("oh no", 3) != corpus.normal_hash("oh no", 4)
 
 
 @given(

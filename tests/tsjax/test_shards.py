@@ -1,9 +1,7 @@
 """Shards give back the documents, come out the same however they are made, and are never half believed."""
 
 import json
-import os
 import random
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.tsjax.test_corpus import CHARACTERS, stories
-from tsjax import shard_writer, shards
+from tsjax import shards
 from tsjax.corpus import SEPARATOR, normal_form
 from tsjax.errors import UserError
 from tsjax.shards import open_shards, prepare
@@ -130,13 +128,6 @@ def test_any_documents_come_back(tmp_path_factory, model, texts, fraction):
     assert not {normal_form(t) for t in found["train"]} & {normal_form(t) for t in found["valid"]}
 
 
-@pytest.mark.parametrize("workers", [2, 3])
-def test_workers_change_no_byte(corpus_file, prepared, tmp_path, workers, monkeypatch):
-    monkeypatch.setattr(shard_writer, "_BATCH", 700 * workers)
-    prepare([corpus_file], tmp_path / "out", workers=workers, **SMALL)
-    assert contents(tmp_path / "out") == contents(prepared)
-
-
 def test_a_wide_vocabulary_takes_four_bytes(corpus_file, tmp_path, monkeypatch):
     class Wide:
         vocab_size, unk, bos, eos, pad, fingerprint = 70_000, 0, 1, 2, -1, "f" * 64
@@ -157,91 +148,6 @@ def test_a_wide_vocabulary_takes_four_bytes(corpus_file, tmp_path, monkeypatch):
     assert manifest["dtype"] == "uint32" == opened.tokens("train").dtype
     documents = [ids.tolist() for split in ("train", "valid") for ids in opened.documents(split)]
     assert sorted(documents) == sorted([1, 69_999, 65_536, 3 + len(text), 2] for text in TEXTS)
-
-
-@pytest.mark.parametrize("ids", [[5, 2, 6], [70_000]])
-def test_ids_that_would_break_documents_are_refused(corpus_file, tmp_path, monkeypatch, model, ids):
-    monkeypatch.setattr(shards.Tokenizer, "encode", lambda self, texts, workers=1: [ids for _ in texts])
-    with pytest.raises((UserError, OverflowError)):
-        prepare([corpus_file], tmp_path / "out", tokenizer=model)
-    with refused("manifest.json"):
-        open_shards(tmp_path / "out")
-
-
-# ---- Killed and run again ----
-
-
-class Killed(BaseException):
-    pass
-
-
-@pytest.mark.parametrize("moment", range(0, 24, 3))
-def test_a_killed_prepare_is_never_taken_for_whole_and_continues(corpus_file, prepared, tmp_path, monkeypatch, moment):
-    out, left = tmp_path / "out", moment
-    replace = os.replace
-    kept = []
-
-    def dying(source, target):
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise Killed
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", dying)
-    try:
-        prepare([corpus_file], out, **SMALL)
-    except Killed:
-        with refused("manifest.json", "did not finish"):
-            open_shards(out)
-        kept = [p.name for p in out.glob("[tv]*.arrayrecord")]
-    else:
-        assert moment > 20
-    monkeypatch.undo()
-
-    written = []
-    writer = shard_writer.ArrayRecordWriter
-    monkeypatch.setattr(
-        shard_writer, "ArrayRecordWriter", lambda path, options: written.append(Path(path)) or writer(path, options)
-    )
-    prepare([corpus_file], out, **SMALL)
-    assert contents(out) == contents(prepared)
-    # The last shard may lack its line in the journal; all others are kept.
-    again = {path.name.removeprefix(".").removesuffix(".tmp") for path in written}
-    assert len(again & set(kept)) <= 1
-
-
-def test_kill_minus_nine(corpus_file, prepared, tmp_path):
-    script = (
-        "import os, pathlib, sys; from tsjax import shard_writer; from tsjax.shards import prepare\n"
-        "shard_writer._BATCH = 2000\n"
-        "def progress(stage, done, total):\n"
-        "    if stage == 'encode' and done > total // 2: os.kill(os.getpid(), 9)\n"
-        f"prepare([pathlib.Path(sys.argv[1])], pathlib.Path(sys.argv[2]), progress=progress, **{SMALL!r})\n"
-    )
-    out = tmp_path / "out"
-    result = subprocess.run([sys.executable, "-c", script, corpus_file, out], cwd=Path(__file__).parents[2])
-    assert result.returncode == -signal.SIGKILL
-    assert list(out.glob("train-*")) and list(out.glob(".train-*.tmp"))
-    with refused("did not finish"):
-        open_shards(out)
-    prepare([corpus_file], out, **SMALL)
-    assert contents(out) == contents(prepared)
-
-
-@pytest.mark.parametrize("damage", ["journal", "shard", "tokenizer", "settings"])
-def test_a_damaged_leftover_is_made_anew(corpus_file, prepared, tmp_path, monkeypatch, damage):
-    out = tmp_path / "out"
-    monkeypatch.setattr(shards, "write_lengths", lambda *_: (_ for _ in ()).throw(Killed))
-    with pytest.raises(Killed):
-        prepare([corpus_file], out, **(SMALL | ({"seed": 1} if damage == "settings" else {})))
-    monkeypatch.undo()
-    victim = {"journal": "unfinished.json", "shard": "train-00001.arrayrecord"}.get(damage, "tokenizer.model")
-    if damage != "settings":
-        data = (out / victim).read_bytes()
-        (out / victim).write_bytes(data[: len(data) // 2])
-    prepare([corpus_file], out, **SMALL)
-    assert contents(out) == contents(prepared)
 
 
 def test_a_complete_folder_is_left_alone(corpus_file, copy, monkeypatch, tmp_path):

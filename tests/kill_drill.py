@@ -1,0 +1,171 @@
+"""The kill drill: a run that is killed and restarted tells the same story, bit for bit.
+
+    python -m tests.kill_drill [--kills 20] [--seed 0]
+
+SIGKILL at random moments of a 60-step run (while it compiles, trains, evaluates, inside checkpoint writes), several
+in one run; after the last restart metrics.jsonl and samples.jsonl must equal the uninterrupted run's. SIGTERM in each phase must
+exit 75 and continue to equal files. `tests/tsjax/test_kill.py` runs a short form of it.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+STEPS = 60
+PHASES = ("compile", "train", "eval", "save")
+
+
+# ---- the child: one training process, told where to send itself a signal
+
+
+def child(data: Path, run: Path, number: int | None, phase: str, at: int) -> int:
+    """Trains; when `number` is given, sends itself that signal at the `at`-th time it is inside `phase`."""
+    import tsjax.evaluate
+    import tsjax.train
+    from tsjax.checkpoint import Checkpoints
+    from tsjax.config import default, resolve
+    from tsjax.stop import Stop
+
+    config = default()
+    config.model.update(vocab_size=0, width=32, layers=2, heads=2, mlp_width=64, context=64, dropout=0.1)
+    config.data.update(path=str(data), packing="documents")
+    config.train.update(duration=f"{STEPS} steps", batch_size=8, accumulate=2, log_every=1)
+    config.optimizer.update(ema=0.9)
+    config.eval.update(every="15 steps", batch_size=4)
+    config.sample.update(every="20 steps", max_new=8)
+    config.checkpoint.every = "7 steps"
+
+    left = at
+
+    def strike(inside: str) -> None:
+        nonlocal left
+        if number is not None and inside == phase:
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), number)
+
+    def wrap(owner, name: str, inside: str) -> None:
+        original = getattr(owner, name)
+
+        def wrapped(*args, **kwargs):
+            strike(inside)
+            return original(*args, **kwargs)
+
+        setattr(owner, name, wrapped)
+
+    wrap(tsjax.train, "put_batch", "train")
+    wrap(tsjax.train, "make_train_step", "compile")
+    wrap(tsjax.evaluate, "put_batch", "eval")
+    wrap(Checkpoints, "save", "save")
+    wrap(Checkpoints, "_seal", "seal")  # the files are written, the commit is not made
+    stop = Stop().install()
+    result = tsjax.train.train(resolve(config), run, stop=stop, quiet=True)
+    return 0 if result is not None else 75
+
+
+# ---- the parent
+
+
+def start(data: Path, run: Path, number: int | None = None, phase: str = "", at: int = 1) -> subprocess.Popen:
+    command = [sys.executable, "-m", "tests.kill_drill", "--child", str(data), str(run), str(number or 0), phase, str(at)]
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": str(data.parent / "xla")}
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, cwd=ROOT)
+
+
+def finish(data: Path, run: Path) -> None:
+    process = start(data, run)
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors.decode()[-2000:]
+
+
+def files(run: Path) -> dict[str, bytes]:
+    return {name: (run / name).read_bytes() for name in ("metrics.jsonl", "samples.jsonl", "result.json")}
+
+
+def rows(run: Path) -> int:
+    path = run / "metrics.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def kill_at_random(data: Path, run: Path, rng: random.Random, until: int) -> str:
+    """Starts the run and kills it: at a random row count (and some milliseconds), or inside a checkpoint write."""
+    if rng.random() < 0.3:
+        phase = rng.choice(["seal", "save", "eval"])
+        process = start(data, run, signal.SIGKILL, phase, rng.randint(1, 2))
+        process.wait()
+        return f"in {phase}" if process.returncode == -signal.SIGKILL else "not reached"
+    goal, process = rng.randint(0, until), start(data, run)
+    while process.poll() is None and rows(run) < goal:
+        time.sleep(0.002)
+    time.sleep(rng.random() * (3 if goal == 0 else 0.05))
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    return f"at row {rows(run)}" if process.returncode == -signal.SIGKILL else "not reached"
+
+
+def drill(folder: Path, data: Path, kills: int, seed: int, kills_per_run: int = 4) -> None:
+    """Raises AssertionError at the first difference."""
+    rng = random.Random(seed)
+    whole = folder / "whole"
+    finish(data, whole)
+    expected = files(whole)
+    assert rows(whole) == STEPS + 4, "60 training rows and 4 evaluations"
+    done = 0
+    while done < kills:
+        run, told = folder / f"killed-{done}", []
+        for _ in range(kills_per_run):
+            told.append(kill_at_random(data, run, rng, until=STEPS))
+        finish(data, run)
+        assert files(run) == expected, f"killed {told}: the files differ"
+        done += sum(t != "not reached" for t in told)
+        print(f"{done}/{kills} kills: {'; '.join(told)}: equal", flush=True)
+        shutil.rmtree(run)
+
+
+def terminate(folder: Path, data: Path, expected: dict[str, bytes]) -> None:
+    """SIGTERM once in each phase: exit code 75, then equal files."""
+    for phase in PHASES:
+        run = folder / f"terminated-{phase}"
+        process = start(data, run, signal.SIGTERM, phase, 1 if phase == "compile" else 2)
+        _, errors = process.communicate()
+        assert process.returncode == 75, f"SIGTERM in {phase}: exit {process.returncode}: {errors.decode()[-2000:]}"
+        finish(data, run)
+        assert files(run) == expected, f"SIGTERM in {phase}: the files differ"
+        print(f"SIGTERM in {phase}: exit 75, equal", flush=True)
+
+
+def make_data(folder: Path) -> Path:
+    from data_gen.offline import write_corpus
+    from tsjax.shards import prepare
+
+    write_corpus(folder / "stories", 400, seed=1)
+    prepare([folder / "stories"], folder / "shards", vocab_size=512, valid_fraction=0.1)
+    return folder / "shards"
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--child"]:
+        data, run, number, phase, at = sys.argv[2:]
+        sys.exit(child(Path(data), Path(run), int(number) or None, phase, int(at)))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        data = make_data(folder)
+        drill(folder, data, arguments.kills, arguments.seed)
+        terminate(folder, data, files(folder / "whole"))
+    print("drill passed")
+
+
+if __name__ == "__main__":
+    main()
