@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from tsjax.atomic import sha256_file, write_json
+from tsjax.atomic import sha256_file, sha256_json, write_json
 from tsjax.config import CheckpointConfig
 
 _SEAL = "tsjax.json"
@@ -88,18 +88,21 @@ class Checkpoints:
         assert self._seal_next is not None
         step, meta = self._seal_next
         (folder,) = self.folder.glob(f"{step:08d}.orbax-checkpoint-tmp*")
-        write_json(folder / _SEAL, {"meta": meta, "sha256": _sums(folder)})
+        content = {"meta": meta, "sha256": _sums(folder)}
+        write_json(folder / _SEAL, content | {"seal": sha256_json(content)})
 
 
 def damage(path: Path) -> str | None:
     """What is wrong with a checkpoint folder in a few words; None when every file is as it was written."""
     try:
-        expected = json.loads((path / _SEAL).read_text())["sha256"]
+        content = json.loads((path / _SEAL).read_text())
+        if content.pop("seal") != sha256_json(content):
+            return f"{_SEAL} has changed"
     except FileNotFoundError:
         return f"no {_SEAL}"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, LookupError, TypeError, AttributeError):
         return f"{_SEAL} is not readable"
-    for name, expected_sum in expected.items():  # Orbax adds a marker of its own at the commit: new files are no damage
+    for name, expected_sum in content["sha256"].items():  # Orbax adds a marker of its own at the commit: new files are no damage
         if not (path / name).is_file():
             return f"file {name} is missing"
         if sha256_file(path / name) != expected_sum:

@@ -58,7 +58,7 @@ def make_optimizer(config: OptimizerConfig, schedule: Schedule) -> optax.Gradien
     """Clip by global norm, the rule's direction, decoupled weight decay by name, then the learning rate.
 
     muon (Jordan et al. 2024) orthogonalises the blocks' matrices and leaves the rest (embeddings, norms, biases)
-    to Adam; its updates are scaled to the size of Adam's (Liu et al. 2025, section 2.2), so one rate serves both.
+    to Nesterov Adam; its updates are scaled to the size of Adam's (Liu et al. 2025, section 2.2), so one rate serves both.
     """
     c = config
     direction = {

@@ -1,0 +1,36 @@
+# make quickstart: from nothing to stories; make test: the default tests; make check: lint and types.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: quickstart test reference drill check install clean
+
+# One environment for everything; rebuilt when the pins or the package's own list change.
+.venv/core: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+.venv/dev: .venv/core
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+install: .venv/core
+
+quickstart: .venv/core
+	$(BIN)/tsjax quickstart
+
+test: .venv/dev
+	$(BIN)/python -m pytest -n 2
+
+reference: .venv/dev
+	$(BIN)/python -m pytest -m reference tests/reference
+
+drill: .venv/dev
+	$(BIN)/python -m tests.kill_drill --kills 20
+
+check: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv build *.egg-info
