@@ -4,8 +4,9 @@
     tsjax train --config=configs/tinystories.py:33m --config.data.path=data/v2
 
 Constant learning rate 5e-4, betas 0.9 and 0.95, weight decay 0.1, context 512, 1,280 rows a step (80 x 16; the card
-does not say on how many GPUs). The paper keeps the 10,000 most common GPT-Neo tokens; here the tokenizer is trained, and its size
-is the model's vocabulary (config.model.vocab_size = 0). Released files count 50,257 tokens and 2,048 positions.
+does not say on how many GPUs). The paper keeps the 10,000 most common GPT-Neo tokens; here the tokenizer is trained,
+and its size is the model's vocabulary (config.model.vocab_size = 0). Released files count 50,257 tokens and 2,048
+positions.
 
 Parameters with V=50257, P=2048 / with V=10000, P=512: 1m 3,745,984 / 1,071,232; 3m 8,278,400 / 2,928,896;
 8m 19,702,528 / 9,003,520; 28m 51,987,968 / 30,589,952; 33m 68,514,048 / 36,417,024; 1layer-21m 66,155,520 /

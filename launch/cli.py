@@ -41,7 +41,9 @@ def make_parser() -> Parser:
 
     p = verb("generate", "Write a corpus of documents. For now with the built-in offline writer.",
              "tsjax generate --offline --count 100000 --out data/stories")  # fmt: skip
-    p.add_argument("--offline", action="store_true", required=True, help="template writer: no network, no key, no model")
+    p.add_argument(
+        "--offline", action="store_true", required=True, help="template writer: no network, no key, no model"
+    )
     p.add_argument("--count", type=int, required=True, help="stories to write")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--out", type=Path, required=True, help="folder for stories.jsonl.zst and manifest.json")
@@ -50,12 +52,16 @@ def make_parser() -> Parser:
              "tsjax prepare stories.txt.gz --vocab-size 4096 --out data/stories-4096")  # fmt: skip
     p.add_argument("inputs", type=Path, nargs="+", help="files, or folders of them; text is separated by <|endoftext|>")
     p.add_argument("--out", type=Path, required=True, help="shard folder")
-    p.add_argument("--valid", type=Path, nargs="+", default=[], help="validation files (default: a share of the inputs)")
+    p.add_argument(
+        "--valid", type=Path, nargs="+", default=[], help="validation files (default: a share of the inputs)"
+    )
     p.add_argument("--valid-fraction", type=float, default=0.01, help="that share (default 0.01)")
     p.add_argument("--vocab-size", type=int, default=4096, help="pieces of the new tokenizer (default 4096)")
     p.add_argument("--tokenizer", type=Path, help="use this SentencePiece model instead of training one")
     p.add_argument("--text-key", default="text", help="JSONL field with the text (default text)")
-    p.add_argument("--workers", type=int, help="encoding threads (default: all cores; the output does not depend on it)")
+    p.add_argument(
+        "--workers", type=int, help="encoding threads (default: all cores; the output does not depend on it)"
+    )
 
     p = verb("train", "Train a run, or continue it: resuming is the default.",
              "tsjax train --config=configs/tinystories.py:1m --config.data.path=data/v2 --run runs/1m")  # fmt: skip
@@ -68,7 +74,9 @@ def make_parser() -> Parser:
              "tsjax sample runs/1m --prompt 'Once upon a time' --temperature 0.8 --count 3")  # fmt: skip
     p.add_argument("run", type=Path, help="run folder")
     p.add_argument("--prompt", action="append", help="beginning of a story (may be given again; default: none)")
-    p.add_argument("--prompts", type=Path, help="file of prompts: .json list, .jsonl with a prompt field, or one a line")
+    p.add_argument(
+        "--prompts", type=Path, help="file of prompts: .json list, .jsonl with a prompt field, or one a line"
+    )
     p.add_argument("--count", type=int, default=1, help="stories per prompt (default 1)")
     p.add_argument("--max-new", type=int, default=256, help="new tokens at most (default 256)")
     p.add_argument("--temperature", type=float, default=0.8, help="0 = greedy (default 0.8)")
@@ -116,12 +124,16 @@ def run_verb(arguments: argparse.Namespace, overrides: list[str]) -> int:
         case "quickstart":
             from launch.quickstart import quickstart
 
-            return exit_code(stop := Stop().install(), quickstart(arguments.out, arguments.stories, arguments.fresh, stop))
+            return exit_code(
+                stop := Stop().install(), quickstart(arguments.out, arguments.stories, arguments.fresh, stop)
+            )
         case "generate":
             from data_gen.offline import write_corpus
 
             manifest = write_corpus(arguments.out, arguments.count, arguments.seed)
-            print(f"{manifest['count']:,} stories, {manifest['words']:,} words in {arguments.out} (offline template writer)")
+            print(
+                f"{manifest['count']:,} stories, {manifest['words']:,} words in {arguments.out} (offline template writer)"
+            )
         case "prepare":
             from launch.prepare import prepare
 

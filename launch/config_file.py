@@ -53,4 +53,6 @@ def find(name: str) -> Path:
         if candidate.is_file() and candidate.suffix == ".py":
             return candidate
     known = sorted(p.name for p in shipped.glob("*.py") if not p.name.startswith("_"))
-    raise UserError(expected="a config file", found=f"no {name}", todo=f"give a path, or one of configs/{', configs/'.join(known)}")
+    raise UserError(
+        expected="a config file", found=f"no {name}", todo=f"give a path, or one of configs/{', configs/'.join(known)}"
+    )

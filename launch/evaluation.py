@@ -30,5 +30,10 @@ def print_loss(folder: Path, data: Path | None) -> None:
         documents=shards.documents_count("valid"), batch_size=config.eval.batch_size,
     )  # fmt: skip
     assert found is not None
-    row = {"step": trained.step, **dataclasses.asdict(found), "packing": config.data.packing, "data": shards.fingerprint[:12]}
+    row = {
+        "step": trained.step,
+        **dataclasses.asdict(found),
+        "packing": config.data.packing,
+        "data": shards.fingerprint[:12],
+    }
     print(json.dumps(row, indent=2))

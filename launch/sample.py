@@ -18,7 +18,11 @@ def sample(arguments: argparse.Namespace) -> None:
     sampler = decode.Sampler(arguments.temperature, arguments.top_k, arguments.top_p, arguments.min_p)
     for name in ("count", "max_new"):
         if getattr(arguments, name) < 1:
-            raise UserError(expected=f"--{name.replace('_', '-')} of at least 1", found=str(getattr(arguments, name)), todo="raise it")
+            raise UserError(
+                expected=f"--{name.replace('_', '-')} of at least 1",
+                found=str(getattr(arguments, name)),
+                todo="raise it",
+            )
     prompts = [*(arguments.prompt or []), *(read_prompts(arguments.prompts) if arguments.prompts else [])] or [""]
     prompts = [prompt for prompt in prompts for _ in range(arguments.count)]
     trained = open_trained(arguments.run)
@@ -47,12 +51,16 @@ def read_prompts(path: Path) -> list[str]:
         else:
             prompts = [line for line in text.splitlines() if line.strip()]
     except OSError as error:
-        raise UserError(expected="a file of prompts", found=f"{path}: {error.strerror}", todo="check the path") from error
+        raise UserError(
+            expected="a file of prompts", found=f"{path}: {error.strerror}", todo="check the path"
+        ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(expected=f"prompts in {path}", found=str(error),
-                        todo="give a JSON list of strings, JSONL with a prompt field, or one prompt a line") from error  # fmt: skip
+        todo = "give a JSON list of strings, JSONL with a prompt field, or one prompt a line"
+        raise UserError(expected=f"prompts in {path}", found=str(error), todo=todo) from error
     if not isinstance(prompts, list) or not prompts or not all(isinstance(p, str) for p in prompts):
-        raise UserError(expected=f"at least one prompt in {path}, all of them text", found="something else", todo="mend the file")
+        raise UserError(
+            expected=f"at least one prompt in {path}, all of them text", found="something else", todo="mend the file"
+        )
     return prompts
 
 
@@ -80,7 +88,14 @@ def stream_one(trained: Trained, prompt: str, max_new: int, sampler: decode.Samp
     sys.stdout.write(prompt)
     printed = ""
     for (completion,) in decode.stream(
-        trained.config.model, trained.params, [ids], max_new=max_new, eos=tokenizer.eos, sampler=sampler, seed=seed, chunk=CHUNK
+        trained.config.model,
+        trained.params,
+        [ids],
+        max_new=max_new,
+        eos=tokenizer.eos,
+        sampler=sampler,
+        seed=seed,
+        chunk=CHUNK,
     ):
         text = story_text(tokenizer, ids, completion.ids).rstrip("�")  # half a character: wait for the rest
         sys.stdout.write(text[len(printed) :])

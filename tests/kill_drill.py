@@ -3,8 +3,8 @@
     python -m tests.kill_drill [--kills 20] [--seed 0]
 
 SIGKILL at random moments of a 60-step run (while it compiles, trains, evaluates, inside checkpoint writes), several
-in one run; after the last restart metrics.jsonl and samples.jsonl must equal the uninterrupted run's. SIGTERM in each phase must
-exit 75 and continue to equal files. `tests/tsjax/test_kill.py` runs a short form of it.
+in one run; after the last restart metrics.jsonl and samples.jsonl must equal the uninterrupted run's. SIGTERM in each
+phase must exit 75 and continue to equal files. `tests/tsjax/test_kill.py` runs a short form of it.
 """
 
 import argparse
@@ -75,7 +75,17 @@ def child(data: Path, run: Path, number: int | None, phase: str, at: int) -> int
 
 
 def start(data: Path, run: Path, number: int | None = None, phase: str = "", at: int = 1) -> subprocess.Popen:
-    command = [sys.executable, "-m", "tests.kill_drill", "--child", str(data), str(run), str(number or 0), phase, str(at)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.kill_drill",
+        "--child",
+        str(data),
+        str(run),
+        str(number or 0),
+        phase,
+        str(at),
+    ]
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": str(data.parent / "xla")}
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, cwd=ROOT)
 

@@ -26,7 +26,9 @@ logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells of every rename
 class Checkpoints:
     """The `checkpoints/` folder of a run; one folder per step, eight digits."""
 
-    def __init__(self, folder: Path, config: CheckpointConfig = CheckpointConfig(), tell: Callable[[str], None] = print):  # noqa: B008
+    def __init__(
+        self, folder: Path, config: CheckpointConfig = CheckpointConfig(), tell: Callable[[str], None] = print
+    ):
         self.folder, self._config, self._tell = folder.absolute(), config, tell
         self._seal_next: tuple[int, dict[str, Any]] | None = None
         options = ocp.options.AsyncOptions(post_finalization_callback=self._seal)
@@ -67,10 +69,14 @@ class Checkpoints:
             problem = damage(path)
             if problem is None:
                 flat = self._orbax.restore(path, _flatten(abstract_state))
-                state = jax.tree.unflatten(jax.tree.structure(abstract_state), [flat[n] for n in _names(abstract_state)])
+                state = jax.tree.unflatten(
+                    jax.tree.structure(abstract_state), [flat[n] for n in _names(abstract_state)]
+                )
                 return state, json.loads((path / _SEAL).read_text())["meta"]
             aside = next(p for i in range(10**6) if not (p := self.folder / f"damaged-{path.name}-{i}").exists())
-            self._tell(f"checkpoint {path.name} is damaged ({problem}): set aside as {aside.name}, trying the one before")
+            self._tell(
+                f"checkpoint {path.name} is damaged ({problem}): set aside as {aside.name}, trying the one before"
+            )
             path.rename(aside)
         return None
 
@@ -102,7 +108,9 @@ def damage(path: Path) -> str | None:
         return f"no {_SEAL}"
     except (ValueError, LookupError, TypeError, AttributeError):
         return f"{_SEAL} is not readable"
-    for name, expected_sum in content["sha256"].items():  # Orbax adds a marker of its own at the commit: new files are no damage
+    for name, expected_sum in content[
+        "sha256"
+    ].items():  # Orbax adds a marker of its own at the commit: new files are no damage
         if not (path / name).is_file():
             return f"file {name} is missing"
         if sha256_file(path / name) != expected_sum:
@@ -128,7 +136,9 @@ def _sums(folder: Path) -> dict[str, str]:
 
 
 def _names(tree: Any) -> list[str]:
-    return [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
+    return [
+        jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in jax.tree_util.tree_leaves_with_path(tree)
+    ]
 
 
 def _flatten(tree: Any) -> dict[str, Any]:

@@ -42,11 +42,17 @@ class ModelConfig:
     attn_scale: str = knob("head_dim", "1/sqrt of this: head_dim, d_model, none (GPT-Neo), or a factor such as 0.1")
     mlp: str = knob("swiglu", "feed-forward form", ("gelu", "relu", "relu2", "silu", "swiglu", "geglu"))
     mlp_width: int = knob(0, "hidden width of the MLP; 0 = 4 x width", least=0)
-    bias: str = knob("none", "linear biases: none, all (GPT-2), or gpt_neo (all but q, k, v)", ("none", "all", "gpt_neo"))
+    bias: str = knob(
+        "none", "linear biases: none, all (GPT-2), or gpt_neo (all but q, k, v)", ("none", "all", "gpt_neo")
+    )
     tied: bool = knob(True, "the output head is the embedding")
-    init_std: float = knob(0.02, "of the initial weights; residual output matrices get this / sqrt(2 x layers)", least=0)
+    init_std: float = knob(
+        0.02, "of the initial weights; residual output matrices get this / sqrt(2 x layers)", least=0
+    )
     dropout: float = knob(0.0, "on the embedding and on each branch's output", least=0)
-    dtype: str = knob("float32", "compute precision; parameters, softmax and loss stay float32", ("float32", "bfloat16"))
+    dtype: str = knob(
+        "float32", "compute precision; parameters, softmax and loss stay float32", ("float32", "bfloat16")
+    )
     kernel: str = knob("auto", "attention kernel; auto = blocked", ("auto", "blocked", "reference"))
 
 
@@ -78,7 +84,9 @@ class OptimizerConfig:
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
     duration: str = knob("1000 steps", "length of the run (duration)")
-    batch_size: int = knob(32, "rows of `context` tokens per optimizer step, over all devices and micro-batches", least=1)
+    batch_size: int = knob(
+        32, "rows of `context` tokens per optimizer step, over all devices and micro-batches", least=1
+    )
     accumulate: int = knob(1, "micro-batches per step", least=1)
     seed: int = knob(0, "initial weights and dropout", least=0)
     log_every: int = knob(10, "steps between rows of metrics.jsonl", least=1)
@@ -125,7 +133,14 @@ class Config:
 
 
 SECTIONS: dict[str, type] = {f.name: typing.get_type_hints(Config)[f.name] for f in dataclasses.fields(Config)}
-DURATIONS = ("train.duration", "optimizer.warmup", "optimizer.cooldown", "eval.every", "sample.every", "checkpoint.every")
+DURATIONS = (
+    "train.duration",
+    "optimizer.warmup",
+    "optimizer.cooldown",
+    "eval.every",
+    "sample.every",
+    "checkpoint.every",
+)
 
 
 def default() -> ConfigDict:
@@ -264,7 +279,9 @@ def _check_contradictions(config: Config) -> None:
         try:
             float(model.attn_scale)
         except ValueError:
-            refuse("config.model.attn_scale as none, head_dim, d_model or a number", repr(model.attn_scale), "choose one")
+            refuse(
+                "config.model.attn_scale as none, head_dim, d_model or a number", repr(model.attn_scale), "choose one"
+            )
     if train.batch_size % train.accumulate:
         refuse("config.train.batch_size divisible by config.train.accumulate",
                f"{train.batch_size} and {train.accumulate}", "change one of them")  # fmt: skip
@@ -286,4 +303,8 @@ def _check_contradictions(config: Config) -> None:
         section, key = name.split(".")
         value = getattr(getattr(config, section), key)
         if is_idle and value != getattr(getattr(defaults, section), key):
-            refuse(f"config.{name} left alone because {why}", repr(value), f"remove config.{name} or change the other field")
+            refuse(
+                f"config.{name} left alone because {why}",
+                repr(value),
+                f"remove config.{name} or change the other field",
+            )

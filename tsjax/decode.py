@@ -100,7 +100,14 @@ def prefill(config: ModelConfig, params: model.Params, prompt_BxP: jax.Array, st
 
 @functools.partial(jax.jit, static_argnames=("config", "sampler", "steps", "eos"), donate_argnames="carry")
 def write(
-    config: ModelConfig, params: model.Params, carry: Carry, row_keys_B: jax.Array, *, sampler: Sampler, steps: int, eos: int
+    config: ModelConfig,
+    params: model.Params,
+    carry: Carry,
+    row_keys_B: jax.Array,
+    *,
+    sampler: Sampler,
+    steps: int,
+    eos: int,
 ) -> tuple[Carry, jax.Array]:
     """Draws up to `steps` tokens a row, stopping when every row has drawn EOS: (carry, ids int32 [B, steps]).
 
@@ -134,7 +141,7 @@ def stream(
     *,
     max_new: int,
     eos: int,
-    sampler: Sampler = Sampler(),  # noqa: B008
+    sampler: Sampler = Sampler(),
     seed: int = 0,
     row_seeds: Sequence[int] | None = None,
     chunk: int | None = None,
@@ -151,8 +158,8 @@ def stream(
     max_new = min(max_new, config.context - longest)
     padded = -(-longest // PROMPT_STEP) * PROMPT_STEP
     prompt_BxP = np.full((len(prompts), padded), eos, np.int32)
-    for row, prompt in zip(prompt_BxP, prompts, strict=True):
-        row[padded - len(prompt) :] = prompt
+    for b, prompt in enumerate(prompts):
+        prompt_BxP[b, padded - len(prompt) :] = prompt
     start_B = jnp.asarray([padded - len(prompt) for prompt in prompts], jnp.int32)
     rows = jnp.asarray(range(len(prompts)) if row_seeds is None else row_seeds)
     row_keys_B = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), rows)

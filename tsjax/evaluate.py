@@ -41,7 +41,9 @@ def evaluate(
     pending: tuple | None = None
 
     def add(nll_BxT: jax.Array, weights: np.ndarray, owners: np.ndarray) -> None:
-        local = np.concatenate([s.data for s in sorted(nll_BxT.addressable_shards, key=lambda s: s.index[0].start or 0)])
+        local = np.concatenate(
+            [s.data for s in sorted(nll_BxT.addressable_shards, key=lambda s: s.index[0].start or 0)]
+        )
         mine = weights > 0
         np.add.at(nats_D, owners[mine], local[mine].astype(np.float64))
         np.add.at(tokens_D, owners[mine], 1)

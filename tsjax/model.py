@@ -6,6 +6,7 @@ and `bind` puts it back into a module inside a trace, so that nothing of NNX run
 
 import functools
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from flax import nnx
 
 from tsjax.attention import attend, attend_cached
 from tsjax.config import ModelConfig
+from tsjax.linear import matmul
 
 Params = dict[str, jax.Array]
 Cache = list[tuple[jax.Array, jax.Array]]  # per layer: keys and values, B x S x K x D
@@ -65,7 +67,7 @@ class Linear(nnx.Module):
         self.bias = nnx.Param(jnp.zeros(fan_out)) if bias else None
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        y = x @ self.kernel[...].astype(x.dtype)
+        y = matmul(x, self.kernel[...].astype(x.dtype))
         return y if self.bias is None else y + self.bias[...].astype(x.dtype)
 
 
@@ -102,7 +104,9 @@ class Attention(nnx.Module):
         self.query = linear(config.width, self.heads * self.head_dim, bias=bias, std=std)
         self.key = linear(config.width, self.kv_heads * self.head_dim, bias=bias, std=std)
         self.value = linear(config.width, self.kv_heads * self.head_dim, bias=bias, std=std)
-        self.out = linear(self.heads * self.head_dim, config.width, bias=config.bias != "none", std=residual_std(config))
+        self.out = linear(
+            self.heads * self.head_dim, config.width, bias=config.bias != "none", std=residual_std(config)
+        )
 
     def __call__(self, x_BxTxE: jax.Array, positions_BxT: jax.Array, segments_BxT: jax.Array | None) -> jax.Array:
         q, k, v = self._project(x_BxTxE, positions_BxT)
@@ -113,8 +117,7 @@ class Attention(nnx.Module):
         """Attention of T new positions written at `slot` of the cache; row b's first real slot is `start_B[b]`."""
         q, k, v = self._project(x_BxTxE, positions_BxT)
         k_BxSxKxD, v_BxSxKxD = (
-            jax.lax.dynamic_update_slice_in_dim(old, new, slot, axis=1)
-            for old, new in zip(cache, (k, v), strict=True)
+            jax.lax.dynamic_update_slice_in_dim(old, new, slot, axis=1) for old, new in zip(cache, (k, v), strict=True)
         )
         at_T, slots_S = slot + jnp.arange(x_BxTxE.shape[1]), jnp.arange(k_BxSxKxD.shape[1])
         mask_BxTxS = (slots_S <= at_T[:, None]) & (slots_S >= start_B[:, None, None])
@@ -143,7 +146,7 @@ def rotate(x_BxTxHxD: jax.Array, positions_BxT: jax.Array, theta: float) -> jax.
     return jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1).astype(x_BxTxHxD.dtype)
 
 
-_ACTIVATIONS = {
+_ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "gelu": functools.partial(jax.nn.gelu, approximate=True),
     "relu": jax.nn.relu,
     "relu2": lambda x: jnp.square(jax.nn.relu(x)),

@@ -103,7 +103,9 @@ class Run:
             raise UserError(expected=f"a run folder with {path.name}", found=f"no {path}",
                             todo="give the folder that `tsjax train` printed") from None  # fmt: skip
         except ValueError as error:
-            raise UserError(expected=f"JSON in {path}", found=str(error), todo="restore the file, or start with --fresh") from error
+            raise UserError(
+                expected=f"JSON in {path}", found=str(error), todo="restore the file, or start with --fresh"
+            ) from error
 
 
 def environment() -> dict[str, Any]:
@@ -113,7 +115,11 @@ def environment() -> dict[str, Any]:
         "git_commit": _git_commit(),
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
-        "device": {"platform": jax.default_backend(), "kind": jax.devices()[0].device_kind, "count": jax.device_count()},
+        "device": {
+            "platform": jax.default_backend(),
+            "kind": jax.devices()[0].device_kind,
+            "count": jax.device_count(),
+        },
     }
 
 

@@ -13,7 +13,9 @@ from tsjax.config import Config
 from tsjax.optimizer import Schedule
 
 State = dict[str, Any]  # step int32, params, optimizer, skipped and skips_in_a_row int32, and ema where it is on
-Batch = dict[str, jax.Array]  # tokens, targets int32 and weights float32 B x T; positions, segments when documents are packed
+Batch = dict[
+    str, jax.Array
+]  # tokens, targets int32 and weights float32 B x T; positions, segments when documents are packed
 
 
 def init_state(config: Config, optimizer: optax.GradientTransformation) -> State:
@@ -111,4 +113,4 @@ def make_eval_step(config: Config) -> Callable[[model.Params, Batch], jax.Array]
 
 def eval_params(state: State) -> model.Params:
     """The weights that evaluation, samples and exports use: the average where there is one."""
-    return state.get("ema", state["params"])
+    return state["ema"] if "ema" in state else state["params"]

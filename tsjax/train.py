@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from tsjax import decode, flops, loader, units
@@ -28,7 +29,9 @@ from tsjax.tokenizer import TextTokenizer
 IN_FLIGHT = 2  # steps dispatched and not finished: enough that the device never waits for the host
 
 
-def train(config: Config, folder: Path, *, fresh: bool = False, stop: Stop | None = None, quiet: bool = False) -> dict[str, Any] | None:
+def train(
+    config: Config, folder: Path, *, fresh: bool = False, stop: Stop | None = None, quiet: bool = False
+) -> dict[str, Any] | None:
     """Trains, or continues, the run in `folder`; returns its result, or None when `stop` ended it early (all saved).
 
     The same config, data and seeds give the same metrics.jsonl, bit for bit, however often the run is stopped or
@@ -56,21 +59,19 @@ def train(config: Config, folder: Path, *, fresh: bool = False, stop: Stop | Non
         loader.make_rows(shards.tokens(s), shards.document_starts(s), config.model.context, config.data.packing)
         for s in ("train", "valid")
     )
-    rates = units.Rates(
-        tokens_per_step=config.train.batch_size * config.model.context,
-        examples_per_step=config.train.batch_size,
-        examples_per_epoch=len(rows),
-        flops_per_step=flops.count_flops(config.model).exact * config.train.batch_size * config.model.context,
-    )
+    tokens_per_step = config.train.batch_size * config.model.context
+    flops_per_step = flops.count_flops(config.model).exact * tokens_per_step
+    rates = units.Rates(tokens_per_step, config.train.batch_size, len(rows), flops_per_step)
 
     # ---- durations, in steps from here on; the manifest keeps what was derived, so that a resume uses the same
-    host, hosts = jax.process_index(), jax.process_count()
     if run.exists:
         derived = run.manifest()["derived"]
     else:
         if units.parse(config.train.duration)[1] == "minutes":
             seconds = measure_step(config, rows, mesh)
-            print(f"one step takes {seconds * 1e3:.0f} ms here, so {config.train.duration} are counted in steps of that")
+            print(
+                f"one step takes {seconds * 1e3:.0f} ms here, so {config.train.duration} are counted in steps of that"
+            )
             rates = dataclasses.replace(rates, seconds_per_step=seconds)
         derived = derive(config, rates)
         shutil.copyfile(shards.folder / "tokenizer.model", run.tokenizer_file)
@@ -98,6 +99,7 @@ def train(config: Config, folder: Path, *, fresh: bool = False, stop: Stop | Non
     metrics.rewind(lambda row: row["step"] < step or (row["step"] == step and row["kind"] == "train"))
     samples.rewind(lambda row: row["step"] < step)
     speed, board = JsonLines(run / "speed.jsonl"), TensorBoard(run / "tensorboard", step)
+    host, hosts = jax.process_index(), jax.process_count()
     source = loader.ShuffledBatches(rows, config.train.batch_size, config.data.seed, total, host, hosts)
     batches = loader.train_batches(source, step)
 
@@ -108,7 +110,7 @@ def train(config: Config, folder: Path, *, fresh: bool = False, stop: Stop | Non
     pace, pending, in_flight = Pace(), deque[tuple[int, dict]](), deque[jax.Array]()
     last_eval: dict[str, Any] = {}
     with Display(total, step, quiet) as display:
-        display.say(f"{parameters:,} parameters, {total:,} steps of {rates.tokens_per_step:,} tokens, "
+        display.say(f"{parameters:,} parameters, {total:,} steps of {tokens_per_step:,} tokens, "
                     f"{len(rows) / config.train.batch_size:,.1f} steps an epoch")  # fmt: skip
         if step:
             display.say(f"continuing from step {step}")
@@ -122,10 +124,14 @@ def train(config: Config, folder: Path, *, fresh: bool = False, stop: Stop | Non
                 board.write(row, "train")
                 check_finite(config, row, checkpoints)
                 if steps_per_second := pace.read(at):
-                    tokens_per_second = steps_per_second * rates.tokens_per_step
-                    mfu = steps_per_second * rates.flops_per_step / (peak * jax.device_count()) if peak else None
-                    speed.write({"step": at, "tokens_per_second": tokens_per_second, "mfu": mfu, "unix_time": time.time()})
-                    display.update(at, progress_text(row, last_eval, tokens_per_second, mfu, (total - at) / steps_per_second))
+                    tokens_per_second = steps_per_second * tokens_per_step
+                    mfu = steps_per_second * flops_per_step / (peak * jax.device_count()) if peak else None
+                    speed.write(
+                        {"step": at, "tokens_per_second": tokens_per_second, "mfu": mfu, "unix_time": time.time()}
+                    )
+                    display.update(
+                        at, progress_text(row, last_eval, tokens_per_second, mfu, (total - at) / steps_per_second)
+                    )
 
         while True:
             checkpoint_due = due(step, derived["checkpoint_every"], total) or (
@@ -136,12 +142,15 @@ def train(config: Config, folder: Path, *, fresh: bool = False, stop: Stop | Non
                 write_pending()
                 if (checkpoint_due or stop) and saved_at != step:
                     metrics.sync()
-                    checkpoints.save(step, state, {"step": step, "data": shards.fingerprint, "tokenizer": tokenizer.fingerprint})
+                    checkpoints.save(
+                        step, state, {"step": step, "data": shards.fingerprint, "tokenizer": tokenizer.fingerprint}
+                    )
                     saved_at = step
                 if eval_due and not stop:
                     found = evaluate(
                         eval_params(state), eval_step, valid_rows, text_bytes=shards.bytes("valid"), mesh=mesh,
-                        documents=shards.documents_count("valid"), batch_size=config.eval.batch_size, stopped=lambda: bool(stop),
+                        documents=shards.documents_count("valid"), batch_size=config.eval.batch_size,
+                        stopped=lambda: bool(stop),
                     )  # fmt: skip
                     if found is not None:
                         last_eval = eval_row(step, found, config, rates, fingerprint)
@@ -171,17 +180,20 @@ def train(config: Config, folder: Path, *, fresh: bool = False, stop: Stop | Non
         file.close()
     if stop:
         return None
-    result = {"steps": total, "parameters": parameters} | {k: v for k, v in last_eval.items() if k not in ("kind", "step")}
+    result = {"steps": total, "parameters": parameters} | {
+        k: v for k, v in last_eval.items() if k not in ("kind", "step")
+    }
     write_json(run.result_file, result)
     return result
 
 
 def fit_to_data(config: Config, shards: Shards) -> Config:
-    """Fills in model.vocab_size, or checks it; and that documents can be packed with what the tokenizer has."""
+    """Fills in model.vocab_size, or checks it."""
     wanted, found = config.model.vocab_size, shards.vocab_size
     if wanted not in (0, found):
         raise UserError(
-            expected=f"shards of a {wanted:,}-piece tokenizer (config.model.vocab_size)", found=f"{found:,} pieces in {shards.folder}",
+            expected=f"shards of a {wanted:,}-piece tokenizer (config.model.vocab_size)",
+            found=f"{found:,} pieces in {shards.folder}",
             todo=f"pass --config.model.vocab_size={found}, or prepare with --vocab-size={wanted}",
         )  # fmt: skip
     return dataclasses.replace(config, model=dataclasses.replace(config.model, vocab_size=found))
@@ -191,7 +203,9 @@ def derive(config: Config, rates: units.Rates) -> dict[str, Any]:
     """The config's durations in steps."""
     steps = units.to_steps(config.train.duration, rates, "config.train.duration")
     if not steps:
-        raise UserError(expected="config.train.duration of at least one step", found=config.train.duration, todo="lengthen it")
+        raise UserError(
+            expected="config.train.duration of at least one step", found=config.train.duration, todo="lengthen it"
+        )
     rates = dataclasses.replace(rates, total_steps=steps)
     every = {
         name: units.to_steps(getattr(getattr(config, name), "every"), rates, f"config.{name}.every")  # noqa: B009
@@ -220,10 +234,10 @@ def new_manifest(config: Config, shards: Shards, derived: dict[str, Any]) -> dic
 
 def measure_step(config: Config, rows: loader.Rows, mesh) -> float:
     """Seconds per optimizer step here, compile time left out: the median of a few steps of a throwaway model."""
-    rates = units.Rates(1, 1, total_steps=100)
-    config = dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, warmup="0", cooldown="0" if
-                                 config.optimizer.schedule != "wsd" else config.optimizer.cooldown))  # fmt: skip
-    schedule = make_schedule(config.optimizer, rates)
+
+    def schedule(step: jax.Array) -> jax.Array:
+        return jnp.full((), config.optimizer.learning_rate)
+
     optimizer = make_optimizer(config.optimizer, schedule)
     state = jax.jit(lambda: init_state(config, optimizer), out_shardings=replicated(mesh))()
     train_step = make_train_step(config, optimizer, schedule)
@@ -280,7 +294,12 @@ def check_finite(config: Config, row: dict[str, Any], checkpoints: Checkpoints) 
 
 def progress_text(row, last_eval, tokens_per_second: float, mfu: float | None, eta: float) -> str:
     loss = "-" if row["loss"] is None else f"{row['loss']:.3f}"
-    parts = [f"loss {loss}", f"{tokens_per_second:,.0f} tokens/s", *([f"MFU {mfu:.1%}"] if mfu else []), f"ETA {duration_text(eta)}"]
+    parts = [
+        f"loss {loss}",
+        f"{tokens_per_second:,.0f} tokens/s",
+        *([f"MFU {mfu:.1%}"] if mfu else []),
+        f"ETA {duration_text(eta)}",
+    ]
     return "  ".join(parts + ([f"valid {last_eval['loss']:.3f}"] if last_eval else []))
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import jax
 
-from tsjax import model, units
+from tsjax import model
 from tsjax.checkpoint import Checkpoints
 from tsjax.config import Config
 from tsjax.errors import UserError
-from tsjax.optimizer import make_optimizer, make_schedule
+from tsjax.optimizer import make_optimizer
 from tsjax.run import Run
 from tsjax.sharding import make_mesh, replicated
 from tsjax.step import eval_params, init_state
@@ -31,11 +31,12 @@ def open_trained(folder: Path) -> Trained:
     tokenizer = Tokenizer.load(run.tokenizer_file)
     expected = manifest["data"]["tokenizer"]["fingerprint"]
     if tokenizer.fingerprint != expected:
-        raise UserError(expected=f"tokenizer {expected[:12]}, with which {folder} was trained",
-                        found=f"{tokenizer.fingerprint[:12]} in {run.tokenizer_file}", todo="put the right file back")  # fmt: skip
-    rates = units.Rates(1, 1, total_steps=manifest["derived"]["steps"], examples_per_epoch=1)
-    durations = {"warmup": "0", "cooldown": "0"} if config.optimizer.schedule == "wsd" else {"warmup": "0"}
-    optimizer = make_optimizer(config.optimizer, make_schedule(dataclasses.replace(config.optimizer, **durations), rates))
+        raise UserError(
+            expected=f"tokenizer {expected[:12]}, with which {folder} was trained",
+            found=f"{tokenizer.fingerprint[:12]} in {run.tokenizer_file}",
+            todo="put the right file back",
+        )
+    optimizer = make_optimizer(config.optimizer, schedule=lambda step: step)  # for the shape of its state alone
     everywhere = replicated(make_mesh())
     shapes = jax.eval_shape(lambda: init_state(config, optimizer))
     abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), shapes)

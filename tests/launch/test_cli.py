@@ -171,7 +171,9 @@ def test_sampling_prints_streams_and_writes(tsjax, trained, tmp_path):
     prompts = tmp_path / "prompts.json"
     prompts.write_text(json.dumps([prompt, "One day"]))
     out = tmp_path / "rows.jsonl"
-    code, _, _ = tsjax("sample", trained, "--prompts", prompts, "--count", "2", "--max-new", "20", "--seed", "3", "--out", out)
+    code, _, _ = tsjax(
+        "sample", trained, "--prompts", prompts, "--count", "2", "--max-new", "20", "--seed", "3", "--out", out
+    )
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert code == 0 and [r["prompt"] for r in rows] == [prompt, prompt, "One day", "One day"]
     assert streamed == prompt + rows[0]["text"] + "\n", "row 0 is the story that was streamed"

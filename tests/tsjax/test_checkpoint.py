@@ -12,7 +12,11 @@ from tsjax.config import CheckpointConfig
 
 
 def make_state(step: int) -> dict:
-    return {"step": jnp.int32(step), "params": {"a.b": jnp.arange(1000.0) * step, "c": jnp.ones((3, 4))}, "m": (jnp.ones(2),)}
+    return {
+        "step": jnp.int32(step),
+        "params": {"a.b": jnp.arange(1000.0) * step, "c": jnp.ones((3, 4))},
+        "m": (jnp.ones(2),),
+    }
 
 
 @pytest.fixture

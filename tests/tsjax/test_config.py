@@ -31,11 +31,15 @@ def config_specs() -> list[str]:
 @pytest.mark.parametrize("spec", config_specs())
 def test_every_config_file_resolves_and_says_how_to_run_it(spec):
     config = config_file.load(spec, [])
-    assert flops.count_parameters(dataclasses.replace(config.model, vocab_size=config.model.vocab_size or 4096)).total > 0
+    assert (
+        flops.count_parameters(dataclasses.replace(config.model, vocab_size=config.model.vocab_size or 4096)).total > 0
+    )
     again = tsjax_config.resolve(ConfigDict(json.loads(json.dumps(dataclasses.asdict(config)))))
     assert again == config, "config.json is read back as it was"
     text = config_file.find(spec.split(":")[0]).read_text()
-    assert text.startswith('"""') and ("tsjax train --config=" in text or "make quickstart" in text) and "Hardware" in text
+    assert (
+        text.startswith('"""') and ("tsjax train --config=" in text or "make quickstart" in text) and "Hardware" in text
+    )
 
 
 def test_the_glob_found_the_presets():

@@ -1,5 +1,7 @@
 """Sampling: the filters, the draws, and that a row does not depend on its batch."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -94,7 +96,7 @@ def test_streaming_ends_where_one_piece_does(params):
     prompts = [[1, 5], [1, 9, 9]]
     pieces = list(decode.stream(CONFIG, params, prompts, chunk=7, **how))
     assert pieces[-1] == decode.complete(CONFIG, params, prompts, **how)
-    for early, late in zip(pieces, pieces[1:], strict=False):
+    for early, late in itertools.pairwise(pieces):
         assert all(b.ids[: len(a.ids)] == a.ids for a, b in zip(early, late, strict=True))
 
 

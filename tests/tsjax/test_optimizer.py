@@ -29,7 +29,9 @@ def at(config: OptimizerConfig, *steps: int, total: int = 100) -> list[float]:
     ],
 )
 def test_schedule_corners(schedule, steps, rates):
-    config = OptimizerConfig(learning_rate=1.0, schedule=schedule, warmup="10 steps", cooldown="20 steps", final_fraction=0.2)
+    config = OptimizerConfig(
+        learning_rate=1.0, schedule=schedule, warmup="10 steps", cooldown="20 steps", final_fraction=0.2
+    )
     np.testing.assert_allclose(at(config, *steps), rates, atol=2e-6)
 
 
@@ -60,7 +62,9 @@ def test_decay_touches_matrices_and_not_norms_or_biases(name):
 @pytest.mark.parametrize("name", RULES)
 def test_every_rule_descends(name):
     rate = {"sgd": 0.05, "lion": 0.02}.get(name, 0.1)
-    config = OptimizerConfig(name=name, learning_rate=rate, schedule="linear", warmup="0", weight_decay=0.0, clip_norm=0.0)
+    config = OptimizerConfig(
+        name=name, learning_rate=rate, schedule="linear", warmup="0", weight_decay=0.0, clip_norm=0.0
+    )
     optimizer = make_optimizer(config, make_schedule(config, Rates(1, 1, total_steps=200)))
     target = {n: jax.random.normal(jax.random.key(i), p.shape) for i, (n, p) in enumerate(PARAMS.items())}
 
@@ -103,7 +107,9 @@ def test_the_gradient_is_clipped_by_its_global_norm():
 
 
 def test_muon_makes_block_matrices_orthogonal_and_leaves_the_embedding_to_adam():
-    config = OptimizerConfig(name="muon", learning_rate=1.0, schedule="constant", warmup="0", weight_decay=0.0, clip_norm=0.0)
+    config = OptimizerConfig(
+        name="muon", learning_rate=1.0, schedule="constant", warmup="0", weight_decay=0.0, clip_norm=0.0
+    )
     optimizer = make_optimizer(config, make_schedule(config, Rates(1, 1, total_steps=10)))
     gradient = {n: jax.random.normal(jax.random.key(i), p.shape) for i, (n, p) in enumerate(PARAMS.items())}
     updates, _ = optimizer.update(gradient, optimizer.init(PARAMS), PARAMS)

@@ -112,7 +112,9 @@ def test_training_donates_and_evaluation_does_not():
 
 def test_dropout_differs_by_step_and_repeats_by_seed():
     batch = make_batch()
-    config = change(BASE, model=dataclasses.replace(MODEL, dropout=0.5), optimizer=dataclasses.replace(SGD, learning_rate=0.0))
+    config = change(
+        BASE, model=dataclasses.replace(MODEL, dropout=0.5), optimizer=dataclasses.replace(SGD, learning_rate=0.0)
+    )
     losses = []
     for _ in range(2):
         state, step = make(config)

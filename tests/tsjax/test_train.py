@@ -46,7 +46,7 @@ def finished(shard_folder, tmp_path_factory) -> tuple[Path, Config]:
 
 
 def test_the_folder_has_what_the_design_says(finished, shard_folder):
-    run, config = finished
+    run, _ = finished
     names = {p.name for p in run.iterdir()}
     assert names >= {"config.json", "manifest.json", "tokenizer.model", "metrics.jsonl", "samples.jsonl", "checkpoints",
                      "tensorboard", "result.json"}  # fmt: skip
@@ -72,7 +72,7 @@ def test_the_evaluation_is_that_of_an_independent_loop(finished, shard_folder):
     from tsjax import model
     from tsjax.shards import open_shards
 
-    run, config = finished
+    run, _ = finished
     trained, shards = open_trained(run), open_shards(shard_folder)
     last = rows(run)[-1]
     stream, starts = shards.tokens("valid").astype(int), list(shards.document_starts("valid"))
@@ -113,7 +113,12 @@ def test_another_config_is_refused_and_fresh_keeps_the_old_run(finished, tmp_pat
     other = dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, learning_rate=1e-4))
     with pytest.raises(UserError, match=r"config\.optimizer\.learning_rate = 0\.003.*found 0\.0001"):
         train(other, run, quiet=True)
-    train(dataclasses.replace(other, train=dataclasses.replace(other.train, duration="1 step")), run, fresh=True, quiet=True)
+    train(
+        dataclasses.replace(other, train=dataclasses.replace(other.train, duration="1 step")),
+        run,
+        fresh=True,
+        quiet=True,
+    )
     assert rows(tmp_path / "copy.old-1") == rows(finished[0])
     assert [r["step"] for r in rows(run) if r["kind"] == "train"] == [1]
 
@@ -157,7 +162,7 @@ def test_skipping_goes_on_until_too_many_in_a_row(shard_folder, tmp_path):
     with pytest.raises(Diverged):
         train(config, tmp_path / "run", quiet=True)
     last = rows(tmp_path / "run")[-1]
-    assert last["skips_in_a_row"] == 3 and last["loss"] is None or last["skipped"] >= 3
+    assert (last["skips_in_a_row"] == 3 and last["loss"] is None) or last["skipped"] >= 3
 
 
 def test_minutes_become_steps_once(shard_folder, tmp_path):
@@ -168,7 +173,7 @@ def test_minutes_become_steps_once(shard_folder, tmp_path):
 
 
 def test_a_vocabulary_that_does_not_fit_the_shards_is_refused(shard_folder, tmp_path):
-    with pytest.raises(UserError, match="--config.model.vocab_size=512"):
+    with pytest.raises(UserError, match=r"--config\.model\.vocab_size=512"):
         train(small(shard_folder, model__vocab_size=600), tmp_path / "run", quiet=True)
     assert not (tmp_path / "run" / "config.json").exists()
 
@@ -185,7 +190,9 @@ train(small(Path(sys.argv[1])), Path(sys.argv[2]), quiet=True)
 def test_four_devices_give_the_losses_of_one(finished, shard_folder, tmp_path):
     """Tolerance 1e-5 nats: sums over devices are added in another order."""
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
-    subprocess.run([sys.executable, "-c", _DEVICES, shard_folder, tmp_path / "run"], check=True, env=environment, cwd=ROOT)
+    subprocess.run(
+        [sys.executable, "-c", _DEVICES, shard_folder, tmp_path / "run"], check=True, env=environment, cwd=ROOT
+    )
     alone, together = rows(finished[0]), rows(tmp_path / "run")
     assert [r["step"] for r in alone] == [r["step"] for r in together]
     np.testing.assert_allclose([r["loss"] for r in together], [r["loss"] for r in alone], atol=1e-5)

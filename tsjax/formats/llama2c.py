@@ -19,7 +19,9 @@ def read_v0(path: Path) -> tuple[ModelConfig, dict[str, np.ndarray]]:
     """Config and parameters of a llama2.c v0 checkpoint; UserError when its size does not fit its header."""
     raw = Path(path).read_bytes()
     if len(raw) < 28:
-        raise UserError(expected=f"a llama2.c v0 checkpoint in {path}", found=f"{len(raw)} bytes", todo="check the file")
+        raise UserError(
+            expected=f"a llama2.c v0 checkpoint in {path}", found=f"{len(raw)} bytes", todo="check the file"
+        )
     width, hidden, layers, heads, kv_heads, vocab, context = struct.unpack("<7i", raw[:28])
     tied, vocab = vocab > 0, abs(vocab)
     head_dim = width // max(heads, 1)
