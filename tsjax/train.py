@@ -123,15 +123,12 @@ def train(
                 metrics.write(row)
                 board.write(row, "train")
                 check_finite(config, row, checkpoints)
-                if steps_per_second := pace.read(at):
-                    tokens_per_second = steps_per_second * tokens_per_step
-                    mfu = steps_per_second * flops_per_step / (peak * jax.device_count()) if peak else None
-                    speed.write(
-                        {"step": at, "tokens_per_second": tokens_per_second, "mfu": mfu, "unix_time": time.time()}
-                    )
-                    display.update(
-                        at, progress_text(row, last_eval, tokens_per_second, mfu, (total - at) / steps_per_second)
-                    )
+                steps_per_second = pace.read(at)
+                rate = speed_row(at, steps_per_second, tokens_per_step, flops_per_step, peak)
+                if rate:
+                    speed.write(rate)
+                eta = (total - at) / steps_per_second if steps_per_second else None
+                display.update(at, progress_text(row, last_eval, rate, eta))
 
         while True:
             checkpoint_due = due(step, derived["checkpoint_every"], total) or (
@@ -292,15 +289,30 @@ def check_finite(config: Config, row: dict[str, Any], checkpoints: Checkpoints) 
         )  # fmt: skip
 
 
-def progress_text(row, last_eval, tokens_per_second: float, mfu: float | None, eta: float) -> str:
-    loss = "-" if row["loss"] is None else f"{row['loss']:.3f}"
-    parts = [
-        f"loss {loss}",
-        f"{tokens_per_second:,.0f} tokens/s",
-        *([f"MFU {mfu:.1%}"] if mfu else []),
-        f"ETA {duration_text(eta)}",
-    ]
-    return "  ".join(parts + ([f"valid {last_eval['loss']:.3f}"] if last_eval else []))
+def speed_row(
+    step: int, steps_per_second: float | None, tokens_per_step: int, flops_per_step: float, peak: float | None
+) -> dict[str, Any]:
+    """Tokens/s over all devices, and MFU against the bfloat16 peak where that is known; empty without a rate."""
+    if steps_per_second is None:
+        return {}
+    return {
+        "step": step,
+        "tokens_per_second": steps_per_second * tokens_per_step,
+        "mfu": steps_per_second * flops_per_step / (peak * jax.device_count()) if peak else None,
+        "unix_time": time.time(),
+    }
+
+
+def progress_text(row: dict[str, Any], last_eval: dict[str, Any], rate: dict[str, Any], eta: float | None) -> str:
+    parts = ["loss -" if row["loss"] is None else f"loss {row['loss']:.3f}"]
+    if rate:
+        parts.append(f"{rate['tokens_per_second']:,.0f} tokens/s")
+        parts += [f"MFU {rate['mfu']:.1%}"] if rate["mfu"] else []
+    if eta is not None:
+        parts.append(f"ETA {duration_text(eta)}")
+    if last_eval:
+        parts.append(f"valid {last_eval['loss']:.3f}")
+    return "  ".join(parts)
 
 
 def sample_rows(step: int, config: Config, params, tokenizer: TextTokenizer) -> list[dict[str, Any]]:
