@@ -7,7 +7,7 @@ from pathlib import Path
 # glibc gives the large buffers that XLA frees every step back to the system, and the next step faults them in again:
 # up to a third of the CPU time of a small model. These keep them. MALLOC_ARENA_MAX=1 is essential, because XLA
 # allocates from worker threads.
-_ALLOCATOR = {
+ALLOCATOR = {
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": "100000000000",
     "MALLOC_TRIM_THRESHOLD_": "100000000000",
@@ -21,7 +21,7 @@ def keep_freed_memory(argv: list[str]) -> None:
     """Starts this process once more with the allocator settings; returns if that is done, off, or of no use."""
     if sys.platform != "linux" or os.environ.get(_DONE) or _accelerator():
         return
-    settings = {name: value for name, value in _ALLOCATOR.items() if name not in os.environ}
+    settings = {name: value for name, value in ALLOCATOR.items() if name not in os.environ}
     os.environ.update(settings)
     os.environ[_DONE] = "set"
     sys.stdout.flush()
