@@ -43,7 +43,11 @@ def main() -> None:
         ),
     }
     variants = {"tsjax": {}, "reference attention": {"model.kernel": "reference"}, "plain x @ w": {}}
-    report = {"machine": f"{os.cpu_count()} cores, {platform.machine()}", "jax": jax.__version__, "rounds": arguments.rounds}
+    report = {
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
+        "jax": jax.__version__,
+        "rounds": arguments.rounds,
+    }
     for shape, (spec, base) in shapes.items():
         steps = {}
         for variant, extra in variants.items():
@@ -72,8 +76,14 @@ def main() -> None:
         for variant, values in seconds.items():
             ratio = statistics.median(v / f for v, f in zip(values, seconds["tsjax"], strict=True))
             median = statistics.median(values)
-            rows[variant] = {"ms": median * 1e3, "tokens_per_second": steps[variant][3] / median, "ratio_to_tsjax": ratio}
-            print(f"{shape}: {variant:<20} {median * 1e3:7.0f} ms  {steps[variant][3] / median:9,.0f} tokens/s  x{ratio:.2f}")
+            rows[variant] = {
+                "ms": median * 1e3,
+                "tokens_per_second": steps[variant][3] / median,
+                "ratio_to_tsjax": ratio,
+            }
+            print(
+                f"{shape}: {variant:<20} {median * 1e3:7.0f} ms  {steps[variant][3] / median:9,.0f} tokens/s  x{ratio:.2f}"
+            )
         report[shape] = rows
     if arguments.json:
         with open(arguments.json, "w") as f:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tsjax import decode
 from tsjax.errors import UserError
-from tsjax.train import story_text
+from tsjax.samples import story_text
 from tsjax.trained import Trained, open_trained
 
 CHUNK = 16  # tokens between two prints of a streamed story

@@ -24,12 +24,21 @@ logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells of every rename
 
 
 class Checkpoints:
-    """The `checkpoints/` folder of a run; one folder per step, eight digits."""
+    """The `checkpoints/` folder of a run; one folder per step, eight digits.
+
+    Only the process that holds the run's lock may be its `owner`: it clears away what a killed save left, and sets
+    damaged ones aside. Others read, also while the owner writes.
+    """
 
     def __init__(
-        self, folder: Path, config: CheckpointConfig = CheckpointConfig(), tell: Callable[[str], None] = print
+        self,
+        folder: Path,
+        config: CheckpointConfig = CheckpointConfig(),
+        tell: Callable[[str], None] = print,
+        *,
+        owner: bool = False,
     ):
-        self.folder, self._config, self._tell = folder.absolute(), config, tell
+        self.folder, self._config, self._tell, self._owner = folder.absolute(), config, tell, owner
         self._seal_next: tuple[int, dict[str, Any]] | None = None
         options = ocp.options.AsyncOptions(post_finalization_callback=self._seal)
         self._orbax = ocp.StandardCheckpointer(async_options=options)
@@ -61,9 +70,12 @@ class Checkpoints:
     def restore(self, abstract_state: Any) -> tuple[Any, dict[str, Any]] | None:
         """(state, meta) of the newest whole checkpoint, placed as `abstract_state`'s shardings say; None if there is none.
 
-        A damaged one is told of and set aside as `damaged-STEP`, never deleted.
+        A damaged one is told of and passed over; the owner sets it aside as `damaged-STEP-N`. Nothing is deleted but
+        what was never committed.
         """
-        self._drop_unfinished()
+        if self._owner:
+            for path in self.folder.glob("*.orbax-checkpoint-tmp*"):
+                shutil.rmtree(path)  # killed before its commit: nobody was told that it exists
         for step in reversed(self.steps()):
             path = self._path(step)
             problem = damage(path)
@@ -73,19 +85,14 @@ class Checkpoints:
                     jax.tree.structure(abstract_state), [flat[n] for n in _names(abstract_state)]
                 )
                 return state, json.loads((path / _SEAL).read_text())["meta"]
-            aside = next(p for i in range(10**6) if not (p := self.folder / f"damaged-{path.name}-{i}").exists())
-            self._tell(
-                f"checkpoint {path.name} is damaged ({problem}): set aside as {aside.name}, trying the one before"
-            )
-            path.rename(aside)
+            self._tell(f"checkpoint {path.name} is damaged ({problem}); trying the one before")
+            if self._owner:
+                n = sum(1 for _ in self.folder.glob(f"damaged-{path.name}-*"))
+                path.rename(self.folder / f"damaged-{path.name}-{n}")
         return None
 
     def _path(self, step: int) -> Path:
         return self.folder / f"{step:08d}"
-
-    def _drop_unfinished(self) -> None:
-        for path in self.folder.glob("*.orbax-checkpoint-tmp*"):
-            shutil.rmtree(path)  # killed before its commit: nobody was told that it exists
 
     def _seal(self) -> None:
         """Orbax calls this when all files are written and the folder still has its temporary name."""

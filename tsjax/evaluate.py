@@ -41,9 +41,7 @@ def evaluate(
     pending: tuple | None = None
 
     def add(nll_BxT: jax.Array, weights: np.ndarray, owners: np.ndarray) -> None:
-        local = np.concatenate(
-            [s.data for s in sorted(nll_BxT.addressable_shards, key=lambda s: s.index[0].start or 0)]
-        )
+        local = np.asarray(nll_BxT) if nll_BxT.is_fully_addressable else _my_rows(nll_BxT)
         mine = weights > 0
         np.add.at(nats_D, owners[mine], local[mine].astype(np.float64))
         np.add.at(tokens_D, owners[mine], 1)
@@ -71,3 +69,9 @@ def evaluate(
         tokens=int(tokens),
         documents=documents,
     )
+
+
+def _my_rows(global_BxT: jax.Array) -> np.ndarray:
+    """The rows that this host put in, in order."""
+    rows = {shard.index[0].start or 0: np.asarray(shard.data) for shard in global_BxT.addressable_shards}
+    return np.concatenate([rows[start] for start in sorted(rows)])

@@ -38,7 +38,7 @@ class JsonLines:
             for line in f:
                 try:
                     good = line.endswith(b"\n") and keep(json.loads(line))
-                except ValueError:
+                except (ValueError, LookupError, TypeError):
                     good = False
                 if not good:
                     break

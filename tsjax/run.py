@@ -44,8 +44,8 @@ class Run:
     def exists(self) -> bool:
         return self.config_file.exists()
 
-    def lock(self) -> None:
-        """Holds the folder for this process until it ends; UserError when another one holds it."""
+    def lock(self) -> "Run":
+        """Makes the folder and holds it for this process until it ends; UserError when another one holds it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = open(self.folder / ".lock", "a+")
         try:
@@ -58,23 +58,35 @@ class Run:
         self._lock.truncate(0)
         self._lock.write(str(os.getpid()))
         self._lock.flush()
+        return self
 
-    def set_aside(self) -> Path:
-        """Renames the folder to the first free `NAME.old-N`; nothing is deleted."""
+    def set_aside(self) -> Path | None:
+        """Renames the locked folder to the first free `NAME.old-N` and locks an empty one; None if it was empty."""
+        if all(path.name == ".lock" for path in self.folder.iterdir()):
+            return None
         n = 1
         while (aside := self.folder.with_name(f"{self.folder.name}.old-{n}")).exists():
             n += 1
-        return self.folder.rename(aside)
+        self.folder.rename(aside)
+        self.lock()
+        return aside
 
     def config(self) -> Config:
         """The config the run was started with."""
         return resolve(ConfigDict(self._read(self.config_file)))
+
+    def result(self) -> dict[str, Any]:
+        """The last evaluation of a complete run."""
+        return self._read(self.result_file)
 
     def manifest(self) -> dict[str, Any]:
         return self._read(self.manifest_file)
 
     def start(self, config: Config, manifest: dict[str, Any]) -> None:
         """Writes manifest and config; the config last, because it makes the folder a run."""
+        if any(self.checkpoints.glob("*")):
+            raise UserError(expected=f"{self.config_file} beside the checkpoints", found="no such file",
+                            todo="restore it, choose another --run, or start with --fresh")  # fmt: skip
         write_json(self.manifest_file, manifest)
         write_json(self.config_file, dataclasses.asdict(config))
 

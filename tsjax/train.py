@@ -11,20 +11,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tsjax import decode, flops, loader, units
+from tsjax import flops, loader, units
 from tsjax.atomic import write_json
 from tsjax.checkpoint import Checkpoints, is_power_of_two
 from tsjax.config import Config
 from tsjax.errors import Diverged, UserError
 from tsjax.evaluate import evaluate
-from tsjax.metrics import Display, JsonLines, Pace, TensorBoard, duration_text
+from tsjax.metrics import Display, JsonLines, Pace, TensorBoard
 from tsjax.optimizer import make_optimizer, make_schedule
+from tsjax.rows import eval_row, progress_text, speed_row, train_row
 from tsjax.run import Run, environment
+from tsjax.samples import check_prompts, sample_rows
 from tsjax.sharding import check_batch, make_mesh, put_batch, replicated
 from tsjax.shards import Shards, open_shards
 from tsjax.step import eval_params, init_state, make_eval_step, make_train_step
 from tsjax.stop import Stop
-from tsjax.tokenizer import TextTokenizer
 
 IN_FLIGHT = 2  # steps dispatched and not finished: enough that the device never waits for the host
 
@@ -38,10 +39,6 @@ def train(
     killed on the way. Raises UserError for a bad config or data, Diverged when the loss stops being a number.
     """
     stop = Stop() if stop is None else stop
-    run = Run(folder)
-    if fresh and run.exists:
-        print(f"--fresh: the old run is kept as {run.set_aside()}")
-    run.lock()
 
     # ---- mesh and data
     mesh = make_mesh()
@@ -50,11 +47,7 @@ def train(
     config = fit_to_data(config, shards)
     check_batch(mesh, config.train.batch_size // config.train.accumulate, "config.train.batch_size / accumulate")
     check_batch(mesh, config.eval.batch_size, "config.eval.batch_size")
-    if run.exists:
-        run.check_same(config, shards.fingerprint)
-    if run.result_file.exists():
-        print(f"{run.folder} is complete; --fresh starts it over")
-        return run._read(run.result_file)
+    check_prompts(config, tokenizer)
     rows, valid_rows = (
         loader.make_rows(shards.tokens(s), shards.document_starts(s), config.model.context, config.data.packing)
         for s in ("train", "valid")
@@ -63,15 +56,23 @@ def train(
     flops_per_step = flops.count_flops(config.model).exact * tokens_per_step
     rates = units.Rates(tokens_per_step, config.train.batch_size, len(rows), flops_per_step)
 
+    # ---- run folder: touched only now that config and data are known to be good
+    run = Run(folder).lock()
+    if fresh and (aside := run.set_aside()):
+        print(f"--fresh: the old run is kept as {aside}")
+    if run.exists:
+        run.check_same(config, shards.fingerprint)
+        if run.result_file.exists():
+            print(f"{run.folder} is complete; --fresh starts it over")
+            return run.result()
+
     # ---- durations, in steps from here on; the manifest keeps what was derived, so that a resume uses the same
     if run.exists:
         derived = run.manifest()["derived"]
     else:
         if units.parse(config.train.duration)[1] == "minutes":
             seconds = measure_step(config, rows, mesh)
-            print(
-                f"one step takes {seconds * 1e3:.0f} ms here, so {config.train.duration} are counted in steps of that"
-            )
+            print(f"a step takes {seconds * 1e3:.0f} ms here: {config.train.duration} are counted in steps of that")
             rates = dataclasses.replace(rates, seconds_per_step=seconds)
         derived = derive(config, rates)
         shutil.copyfile(shards.folder / "tokenizer.model", run.tokenizer_file)
@@ -88,7 +89,7 @@ def train(
     initial = jax.jit(lambda: init_state(config, optimizer), out_shardings=everywhere)
 
     # ---- restore
-    checkpoints = Checkpoints(run.checkpoints, config.checkpoint)
+    checkpoints = Checkpoints(run.checkpoints, config.checkpoint, owner=True)
     shapes = jax.eval_shape(initial)
     abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), shapes)
     restored = checkpoints.restore(abstract)
@@ -131,8 +132,10 @@ def train(
                 display.update(at, progress_text(row, last_eval, rate, eta))
 
         while True:
-            checkpoint_due = due(step, derived["checkpoint_every"], total) or (
-                config.checkpoint.keep_log2 and is_power_of_two(step)
+            checkpoint_due = (
+                step == total  # whatever the config says: a finished run has its weights
+                or due(step, derived["checkpoint_every"], total)
+                or (config.checkpoint.keep_log2 and is_power_of_two(step))
             )
             eval_due, sample_due = due(step, derived["eval_every"], total), due(step, derived["sample_every"], total)
             if checkpoint_due or eval_due or sample_due or (stop and saved_at != step):
@@ -253,30 +256,6 @@ def due(step: int, every: int | None, total: int) -> bool:
     return every is not None and step > 0 and (step % max(every, 1) == 0 or step == total)
 
 
-def train_row(step: int, on_device: dict[str, jax.Array], rates: units.Rates, fingerprint: str) -> dict[str, Any]:
-    values = {name: np.asarray(value).item() for name, value in on_device.items()}
-    return {
-        "kind": "train",
-        "step": step,
-        "tokens_seen": step * rates.tokens_per_step,
-        "epoch": step * rates.examples_per_step / (rates.examples_per_epoch or 1),
-        **values,
-        "data": fingerprint,
-    }
-
-
-def eval_row(step: int, found, config: Config, rates: units.Rates, fingerprint: str) -> dict[str, Any]:
-    """Losses under different packings are not comparable, so the packing is in the row."""
-    return {
-        "kind": "valid",
-        "step": step,
-        "tokens_seen": step * rates.tokens_per_step,
-        **dataclasses.asdict(found),
-        "packing": config.data.packing,
-        "data": fingerprint,
-    }
-
-
 def check_finite(config: Config, row: dict[str, Any], checkpoints: Checkpoints) -> None:
     """The NaN policy. Updates that are not finite were left out by the step itself, so the state is still good."""
     train = config.train
@@ -287,46 +266,3 @@ def check_finite(config: Config, row: dict[str, Any], checkpoints: Checkpoints) 
             todo="lower config.optimizer.learning_rate or lengthen config.optimizer.warmup, and start with --fresh "
             f"(checkpoints kept: {', '.join(map(str, checkpoints.steps())) or 'none'})",
         )  # fmt: skip
-
-
-def speed_row(
-    step: int, steps_per_second: float | None, tokens_per_step: int, flops_per_step: float, peak: float | None
-) -> dict[str, Any]:
-    """Tokens/s over all devices, and MFU against the bfloat16 peak where that is known; empty without a rate."""
-    if steps_per_second is None:
-        return {}
-    return {
-        "step": step,
-        "tokens_per_second": steps_per_second * tokens_per_step,
-        "mfu": steps_per_second * flops_per_step / (peak * jax.device_count()) if peak else None,
-        "unix_time": time.time(),
-    }
-
-
-def progress_text(row: dict[str, Any], last_eval: dict[str, Any], rate: dict[str, Any], eta: float | None) -> str:
-    parts = ["loss -" if row["loss"] is None else f"loss {row['loss']:.3f}"]
-    if rate:
-        parts.append(f"{rate['tokens_per_second']:,.0f} tokens/s")
-        parts += [f"MFU {rate['mfu']:.1%}"] if rate["mfu"] else []
-    if eta is not None:
-        parts.append(f"ETA {duration_text(eta)}")
-    if last_eval:
-        parts.append(f"valid {last_eval['loss']:.3f}")
-    return "  ".join(parts)
-
-
-def sample_rows(step: int, config: Config, params, tokenizer: TextTokenizer) -> list[dict[str, Any]]:
-    """One story for each prompt of the config, always from the same random numbers, so that steps compare."""
-    c = config.sample
-    sampler = decode.Sampler(c.temperature, c.top_k, c.top_p)
-    prompts = [[tokenizer.bos, *ids] for ids in tokenizer.encode(c.prompts)]
-    done = decode.complete(config.model, params, prompts, max_new=c.max_new, eos=tokenizer.eos, sampler=sampler)
-    return [
-        {"step": step, "prompt": prompt, "text": story_text(tokenizer, ids, completion.ids), "ended": completion.ended}
-        for prompt, ids, completion in zip(c.prompts, prompts, done, strict=True)
-    ]
-
-
-def story_text(tokenizer: TextTokenizer, prompt: list[int], new: list[int]) -> str:
-    """The text that `new` adds to the prompt: decoded together, because the first piece alone loses its space."""
-    return tokenizer.decode([*prompt, *new])[len(tokenizer.decode(prompt)) :]

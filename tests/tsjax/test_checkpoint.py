@@ -23,7 +23,7 @@ def make_state(step: int) -> dict:
 def saved(tmp_path):
     """Checkpoints of steps 3 and 6, and what was told."""
     told: list[str] = []
-    checkpoints = Checkpoints(tmp_path / "checkpoints", CheckpointConfig(), told.append)
+    checkpoints = Checkpoints(tmp_path / "checkpoints", CheckpointConfig(), told.append, owner=True)
     for step in (3, 6):
         checkpoints.save(step, make_state(step), {"step": step})
     checkpoints.wait()
@@ -74,6 +74,18 @@ def test_a_damaged_newest_one_is_set_aside_and_the_one_before_is_used(saved, how
     np.testing.assert_array_equal(state["params"]["a.b"], make_state(3)["params"]["a.b"])
     assert len(told) == 1 and "00000006 is damaged" in told[0]
     assert (checkpoints.folder / "damaged-00000006-0").is_dir(), "nothing is deleted"
+
+
+def test_a_reader_changes_nothing(saved):
+    """Sampling while the run trains: what its owner is writing, and what is damaged, stays where it is."""
+    checkpoints, _ = saved
+    flip(data_files(checkpoints.folder / "00000006")[0])
+    (checkpoints.folder / "00000009.orbax-checkpoint-tmp-1").mkdir()
+    before = sorted(p.name for p in checkpoints.folder.iterdir())
+    reader = Checkpoints(checkpoints.folder, tell=lambda text: None)
+    assert reader.restore(abstract())[1] == {"step": 3}
+    reader.close()
+    assert sorted(p.name for p in checkpoints.folder.iterdir()) == before
 
 
 def test_none_is_restored_when_all_are_damaged(saved):
