@@ -14,7 +14,7 @@ from tsjax import config as tsjax_config
 from tsjax import families
 
 
-def get_config(_: str = "") -> ConfigDict:
+def get_config() -> ConfigDict:
     config = tsjax_config.default()
     config.model.update(
         families.llama(vocab_size=10_000, context=256, width=512, layers=4, heads=16, mlp_width=1344, tied=False)

@@ -11,7 +11,7 @@ from tsjax import config as tsjax_config
 from tsjax import families
 
 
-def get_config(_: str = "") -> ConfigDict:
+def get_config() -> ConfigDict:
     config = tsjax_config.default()
     # 2,048 pieces: one token for most words and every name, and two stories fill a row of 256.
     # 0.1 = 1/sqrt(width): the usual 0.02 suits widths of 768 and more (docs/lab-book.md, 2026-11-21).

@@ -100,22 +100,29 @@ def main(argv: list[str] | None = None) -> None:
     parser = make_parser()
     arguments, rest = parser.parse_known_args(argv)
     overrides = [a for a in rest if a.startswith("--config.") and arguments.verb == "train"]
+    if bare := [a for a in overrides if "=" not in a]:
+        parser.error(f"{bare[0]} needs its value after an equals sign: {bare[0]}=VALUE")
     if unknown := [a for a in rest if a not in overrides]:
         parser.error(f"unknown argument {unknown[0]!r} for {arguments.verb}")
     if arguments.verb in ("quickstart", "train", "sample", "eval"):
-        environment.keep_freed_memory(argv)
+        environment.keep_freed_memory()
         environment.compile_cache()
     try:
         code = run_verb(arguments, overrides)
     except UserError as error:
         print(f"tsjax {arguments.verb}: {' '.join(str(error).split())}", file=sys.stderr)
         code = error.exit_code
-    except KeyboardInterrupt:
-        print(f"tsjax {arguments.verb}: interrupted", file=sys.stderr)
-        code = EXIT_INTERRUPTED
     except BrokenPipeError:  # `tsjax sample ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_DONE
+    except OSError as error:  # a folder where a file should be, no permission, a full disk
+        print(
+            f"tsjax {arguments.verb}: expected a path that can be used; found {error}; choose another", file=sys.stderr
+        )
+        code = EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        print(f"tsjax {arguments.verb}: interrupted", file=sys.stderr)
+        code = EXIT_INTERRUPTED
     sys.exit(code)
 
 
@@ -124,9 +131,8 @@ def run_verb(arguments: argparse.Namespace, overrides: list[str]) -> int:
         case "quickstart":
             from launch.quickstart import quickstart
 
-            return exit_code(
-                stop := Stop().install(), quickstart(arguments.out, arguments.stories, arguments.fresh, stop)
-            )
+            stop = Stop()
+            return exit_code(stop, quickstart(arguments.out, arguments.stories, arguments.fresh, stop))
         case "generate":
             from data_gen.offline import write_corpus
 
@@ -170,9 +176,9 @@ def exit_code(stop: Stop, result: object) -> int:
     if result is not None:
         return EXIT_DONE
     if stop.signal == signal.SIGINT:
-        print("saved; the same command continues", file=sys.stderr)
+        print("saved; the same command without --fresh continues", file=sys.stderr)
         return EXIT_INTERRUPTED
-    print("saved after SIGTERM; the same command continues", file=sys.stderr)
+    print("saved after SIGTERM; the same command without --fresh continues", file=sys.stderr)
     return EXIT_REQUEUE
 
 

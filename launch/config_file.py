@@ -2,11 +2,13 @@
 
 import difflib
 import importlib.util
+import inspect
+import re
 from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from tsjax.config import Config, override, resolve
+from tsjax.config import Config, all_names, override, resolve
 from tsjax.errors import UserError
 
 
@@ -30,20 +32,39 @@ def read(spec: str) -> ConfigDict:
     module = importlib.util.module_from_spec(module_spec)
     try:
         module_spec.loader.exec_module(module)
-    except (SyntaxError, ImportError, NameError) as error:
-        raise UserError(expected=f"a Python file in {path}", found=str(error), todo="mend the config file") from error
-    if not hasattr(module, "get_config"):
-        raise UserError(expected=f"get_config(argument) in {path}", found="no such function", todo="add it")
-    sizes = getattr(module, "SIZES", None)
-    if sizes is not None and argument not in sizes:
-        near = difflib.get_close_matches(argument, sizes, 1)
-        raise UserError(
-            expected=f"one of {', '.join(sizes)} after the colon of {name}", found=repr(argument),
-            todo=f"did you mean {name}:{near[0]}?" if near else f"write for example {name}:{next(iter(sizes))}",
-        )  # fmt: skip
-    if sizes is None and argument:
+        get_config = module.get_config
+        sizes = getattr(module, "SIZES", None)
+        if sizes is not None and argument not in sizes:
+            raise wrong_size(name, argument, list(sizes))
+        config = get_config(argument) if inspect.signature(get_config).parameters else get_config()
+    except UserError:
+        raise
+    except Exception as error:  # the file is a program: whatever goes wrong in it is its author's to mend
+        found = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise UserError(expected=f"a config file {path} that runs", found=found, todo=hint(error)) from error
+    if argument and not inspect.signature(get_config).parameters:
         raise UserError(expected=f"{name} without an argument", found=repr(argument), todo=f"write {name}")
-    return module.get_config(argument)
+    if not isinstance(config, ConfigDict):
+        raise UserError(expected=f"a ConfigDict from get_config in {path}", found=type(config).__name__,
+                        todo="return what tsjax.config.default() made")  # fmt: skip
+    return config
+
+
+def wrong_size(name: str, argument: str, sizes: list[str]) -> UserError:
+    near = difflib.get_close_matches(argument, sizes, 1)
+    return UserError(
+        expected=f"one of {', '.join(sizes)} after the colon of {name}", found=repr(argument),
+        todo=f"did you mean {name}:{near[0]}?" if near else f"write for example {name}:{sizes[0]}",
+    )  # fmt: skip
+
+
+def hint(error: Exception) -> str:
+    """The nearest declared field, when the error is about a key that is none."""
+    for word in re.findall(r"['\"](\w+)['\"]", str(error)) if isinstance(error, AttributeError | KeyError) else []:
+        leaves = {field.split(".")[1]: field for field in all_names()}
+        if near := difflib.get_close_matches(word, leaves, 1):
+            return f"did you mean config.{leaves[near[0]]}?"
+    return "mend the config file"
 
 
 def find(name: str) -> Path:

@@ -17,7 +17,7 @@ ALLOCATOR = {
 _DONE = "TSJAX_ALLOCATOR"  # "set" after the re-exec; a user's "off" leaves the allocator alone
 
 
-def keep_freed_memory(argv: list[str]) -> None:
+def keep_freed_memory() -> None:
     """Starts this process once more with the allocator settings; returns if that is done, off, or of no use."""
     if sys.platform != "linux" or os.environ.get(_DONE) or _accelerator():
         return
@@ -25,7 +25,7 @@ def keep_freed_memory(argv: list[str]) -> None:
     os.environ.update(settings)
     os.environ[_DONE] = "set"
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "launch.cli", *argv])
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def _accelerator() -> bool:

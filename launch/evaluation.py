@@ -7,7 +7,7 @@ from pathlib import Path
 from tsjax.errors import UserError
 from tsjax.evaluate import evaluate
 from tsjax.loader import make_rows
-from tsjax.sharding import make_mesh
+from tsjax.sharding import check_batch, make_mesh
 from tsjax.shards import open_shards
 from tsjax.step import make_eval_step
 from tsjax.trained import open_trained
@@ -24,9 +24,11 @@ def print_loss(folder: Path, data: Path | None) -> None:
             todo=f"prepare them with --tokenizer {folder}/tokenizer.model",
         )
     config = trained.config
+    mesh = make_mesh()
+    check_batch(mesh, config.eval.batch_size, "the run's config.eval.batch_size")
     rows = make_rows(shards.tokens("valid"), shards.document_starts("valid"), config.model.context, config.data.packing)
     found = evaluate(
-        trained.params, make_eval_step(config), rows, text_bytes=shards.bytes("valid"), mesh=make_mesh(),
+        trained.params, make_eval_step(config), rows, text_bytes=shards.bytes("valid"), mesh=mesh,
         documents=shards.documents_count("valid"), batch_size=config.eval.batch_size,
     )  # fmt: skip
     assert found is not None

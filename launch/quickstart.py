@@ -18,6 +18,7 @@ STORIES = 3
 def quickstart(run: Path, stories: int, fresh: bool, stop: Stop) -> dict | None:
     """Every stage is skipped when it is complete, so a second call only trains what is left and tells stories."""
     began = time.monotonic()
+    run = run.absolute() if run.name == "" else run
     data = run.with_name(f"{run.name}-data")
     print(f"[1/4] corpus: the offline writer writes {stories:,} stories", flush=True)
     documents = data / f"stories-{stories}"
@@ -29,7 +30,7 @@ def quickstart(run: Path, stories: int, fresh: bool, stop: Stop) -> dict | None:
     print(summary(manifest))
     print("[3/4] training", flush=True)
     config = config_file.load("configs/quickstart.py", [f"--config.data.path={folder}"])
-    result = train(config, run, fresh=fresh, stop=stop)
+    result = train(config, run, fresh=fresh, stop=stop.install())
     if result is None:
         return None
     print(f"validation: {result['loss']:.3f} nats/token, {result['bits_per_byte']:.3f} bits/byte")

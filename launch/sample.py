@@ -24,6 +24,11 @@ def sample(arguments: argparse.Namespace) -> None:
                 todo="raise it",
             )
     prompts = [*(arguments.prompt or []), *(read_prompts(arguments.prompts) if arguments.prompts else [])] or [""]
+    if not 0 <= arguments.seed < 2**32:
+        raise UserError(expected="--seed from 0 to 2^32 - 1", found=str(arguments.seed), todo="choose another")
+    for prompt in prompts:
+        if any("\ud800" <= character <= "\udfff" for character in prompt):
+            raise UserError(expected="prompts in UTF-8", found=repr(prompt[:40]), todo="check the terminal's encoding")
     prompts = [prompt for prompt in prompts for _ in range(arguments.count)]
     trained = open_trained(arguments.run)
     if arguments.out is None and len(prompts) == 1:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 STEPS = 60
-PHASES = ("compile", "train", "eval", "save")
+PHASES = ("compile", "train", "eval", "sample", "save", "seal")
 
 
 # ---- the child: one training process, told where to send itself a signal
@@ -29,6 +29,7 @@ PHASES = ("compile", "train", "eval", "save")
 def child(data: Path, run: Path, number: int | None, phase: str, at: int) -> int:
     """Trains; when `number` is given, sends itself that signal at the `at`-th time it is inside `phase`."""
     import tsjax.evaluate
+    import tsjax.step
     import tsjax.train
     from tsjax.checkpoint import Checkpoints
     from tsjax.config import default, resolve
@@ -62,7 +63,8 @@ def child(data: Path, run: Path, number: int | None, phase: str, at: int) -> int
         setattr(owner, name, wrapped)
 
     wrap(tsjax.train, "put_batch", "train")
-    wrap(tsjax.train, "make_train_step", "compile")
+    wrap(tsjax.train, "sample_rows", "sample")
+    wrap(tsjax.step.model, "bind", "compile")  # called while the step is traced, in its first call
     wrap(tsjax.evaluate, "put_batch", "eval")
     wrap(Checkpoints, "save", "save")
     wrap(Checkpoints, "_seal", "seal")  # the files are written, the commit is not made
@@ -141,15 +143,22 @@ def drill(folder: Path, data: Path, kills: int, seed: int, kills_per_run: int = 
 
 
 def terminate(folder: Path, data: Path, expected: dict[str, bytes]) -> None:
-    """SIGTERM once in each phase: exit code 75, then equal files."""
+    """SIGTERM once in each phase: exit code 75, a whole checkpoint of the last step, then equal files."""
+    from tsjax.checkpoint import damage
+
     for phase in PHASES:
         run = folder / f"terminated-{phase}"
         process = start(data, run, signal.SIGTERM, phase, 1 if phase == "compile" else 2)
         _, errors = process.communicate()
         assert process.returncode == 75, f"SIGTERM in {phase}: exit {process.returncode}: {errors.decode()[-2000:]}"
+        lines = (run / "metrics.jsonl").read_bytes().splitlines()
+        trained = sum(b'"kind": "train"' in line for line in lines)
+        saved = max(int(p.name) for p in (run / "checkpoints").iterdir() if p.name.isdigit())
+        problem = damage(run / "checkpoints" / f"{saved:08d}")
+        assert saved == trained and problem is None, f"SIGTERM in {phase}: saved {saved} of {trained} ({problem})"
         finish(data, run)
         assert files(run) == expected, f"SIGTERM in {phase}: the files differ"
-        print(f"SIGTERM in {phase}: exit 75, equal", flush=True)
+        print(f"SIGTERM in {phase}: exit 75 with step {saved} saved, equal", flush=True)
 
 
 def make_data(folder: Path) -> Path:

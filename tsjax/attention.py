@@ -10,6 +10,8 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from tsjax.linear import einsum_float32
+
 _MASKED = -1e30  # finite: a row with nothing to see gives numbers that are never read, not NaN
 
 
@@ -39,7 +41,7 @@ def attend_cached(
     B, T, H, D = q_BxTxHxD.shape
     K = k_BxSxKxD.shape[2]
     q = q_BxTxHxD.reshape(B, T, K, H // K, D)
-    scores = jnp.einsum("btkgd,bskd->bkgts", q, k_BxSxKxD, preferred_element_type=jnp.float32) * scale
+    scores = einsum_float32("btkgd,bskd->bkgts", q, k_BxSxKxD) * scale
     scores = jnp.where(mask_BxTxS[:, None, None], scores, _MASKED)
     p_BxKxGxTxS = jax.nn.softmax(scores, axis=-1).astype(v_BxSxKxD.dtype)
     return jnp.einsum("bkgts,bskd->btkgd", p_BxKxGxTxS, v_BxSxKxD).reshape(B, T, H, D)
@@ -78,7 +80,7 @@ def _bands(T: int, window: int | None) -> list[tuple[slice, slice]]:
 
 def _scores(q_BxKxGxQxD, k_BxKxSxD, segments_BxT, scale, window, queries: slice, keys: slice):
     """Masked float32 scores B x K x G x Q x S of one block of queries against its band of keys."""
-    scores = jnp.einsum("bkgqd,bksd->bkgqs", q_BxKxGxQxD, k_BxKxSxD, preferred_element_type=jnp.float32) * scale
+    scores = einsum_float32("bkgqd,bksd->bkgqs", q_BxKxGxQxD, k_BxKxSxD) * scale
     q_at = jnp.arange(queries.start, queries.stop)[:, None]
     k_at = jnp.arange(keys.start, keys.stop)[None, :]
     mask = q_at >= k_at
@@ -119,11 +121,11 @@ def _blocks_backward(scale, window, saved, do_BxKxGxTxD):
         q_block, do = q[:, :, :, queries], do_BxKxGxTxD[:, :, :, queries]
         scores = _scores(q_block, k[:, :, keys], segments_BxT, scale, window, queries, keys)
         p = jnp.exp(scores - lse[..., queries, None])
-        dp = jnp.einsum("bkgqd,bksd->bkgqs", do, v[:, :, keys], preferred_element_type=jnp.float32)
+        dp = einsum_float32("bkgqd,bksd->bkgqs", do, v[:, :, keys])
         ds = (p * (dp - delta_BxKxGxT[..., queries, None]) * scale).astype(q.dtype)
         dqs.append(jnp.einsum("bkgqs,bksd->bkgqd", ds, k[:, :, keys]))
-        dv = jnp.einsum("bkgqd,bkgqs->bkds", do, p.astype(do.dtype), preferred_element_type=jnp.float32)
-        dk = jnp.einsum("bkgqd,bkgqs->bkds", q_block, ds, preferred_element_type=jnp.float32)
+        dv = einsum_float32("bkgqd,bkgqs->bkds", do, p.astype(do.dtype))
+        dk = einsum_float32("bkgqd,bkgqs->bkds", q_block, ds)
         dv_BxKxDxT = dv_BxKxDxT.at[..., keys].add(dv)
         dk_BxKxDxT = dk_BxKxDxT.at[..., keys].add(dk)
     dk, dv = dk_BxKxDxT.swapaxes(2, 3).astype(k.dtype), dv_BxKxDxT.swapaxes(2, 3).astype(v.dtype)

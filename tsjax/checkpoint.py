@@ -17,6 +17,7 @@ import orbax.checkpoint as ocp
 
 from tsjax.atomic import sha256_file, sha256_json, write_json
 from tsjax.config import CheckpointConfig
+from tsjax.errors import UserError
 
 _SEAL = "tsjax.json"
 _ORBAX_NOTES = "_CHECKPOINT_METADATA"  # times of the save; rewritten after the commit and not needed to restore
@@ -56,8 +57,13 @@ class Checkpoints:
 
     def wait(self) -> None:
         """Returns when the last save is committed; then deletes what the keep policies don't keep."""
-        self._orbax.wait_until_finished()
-        if jax.process_index() == 0 and self._seal_next is not None:
+        try:
+            self._orbax.wait_until_finished()
+        except (OSError, ValueError, RuntimeError) as error:  # Orbax passes on what TensorStore says of a full disk
+            self._seal_next = None
+            raise UserError(expected=f"a checkpoint written to {self.folder}", found=str(error).splitlines()[0][:200],
+                            todo="make room on the disk and run the same command again") from error  # fmt: skip
+        if self._seal_next is not None:
             self._seal_next = None
             steps = self.steps()
             for step in set(steps) - kept(steps, self._config):
@@ -96,8 +102,6 @@ class Checkpoints:
 
     def _seal(self) -> None:
         """Orbax calls this when all files are written and the folder still has its temporary name."""
-        if jax.process_index() != 0:
-            return
         assert self._seal_next is not None
         step, meta = self._seal_next
         (folder,) = self.folder.glob(f"{step:08d}.orbax-checkpoint-tmp*")

@@ -7,6 +7,8 @@ wrong type, out of range, or without effect beside the other fields.
 
 import dataclasses
 import difflib
+import json
+import math
 import types
 import typing
 from typing import Any
@@ -78,7 +80,11 @@ class OptimizerConfig:
     weight_decay: float = knob(0.1, "decoupled, times the learning rate", least=0)
     no_decay: tuple[str, ...] = knob(("norm", "bias"), "parameters whose name contains one of these are not decayed")
     clip_norm: float = knob(1.0, "global gradient norm is cut to this; 0 = off", least=0)
-    ema: float = knob(0.0, "decay of an average of the weights that evaluation and samples use; 0 = off", least=0)
+    ema: float = knob(
+        0.0,
+        "decay of an average of the weights that evaluation and samples use, at most (1 + step) / (10 + step); 0 = off",
+        least=0,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +110,9 @@ class EvalConfig:
 @dataclasses.dataclass(frozen=True)
 class SampleConfig:
     every: str = knob("25%", "between sampled stories (duration)")
-    prompts: tuple[str, ...] = knob(("Once upon a time",), "beginnings; an empty one starts from BOS alone")
+    prompts: tuple[str, ...] = knob(
+        ("Once upon a time",), "beginnings; an empty one starts from BOS alone; none at all = no samples"
+    )
     max_new: int = knob(200, "new tokens at most", least=1)
     temperature: float = knob(0.8, "0 = greedy", least=0)
     top_k: int = knob(0, "keep the k likeliest tokens; 0 = all", least=0)
@@ -201,12 +209,14 @@ def _check_key(name: str, section: str, key: str | None) -> None:
 
 
 def _wrong_type(name: str, hint: Any, value: Any) -> UserError:
-    kind = "a list of words separated by commas" if typing.get_origin(hint) is tuple else hint.__name__
+    kind = "words separated by commas, or a JSON list" if typing.get_origin(hint) is tuple else hint.__name__
     return UserError(expected=f"config.{name} of type {kind}", found=repr(value), todo="give a value of that type")
 
 
 def _parse(name: str, hint: Any, text: str) -> Any:
     if typing.get_origin(hint) is tuple:
+        if text.startswith("["):  # a JSON list, for entries with commas in them
+            return _typed(name, hint, _json_list(name, hint, text))
         return tuple(part.strip() for part in text.split(",")) if text else ()
     if hint is bool and text.lower() in ("true", "false"):
         return text.lower() == "true"
@@ -220,6 +230,13 @@ def _parse(name: str, hint: Any, text: str) -> Any:
     if hint is str:
         return text
     raise _wrong_type(name, hint, text)
+
+
+def _json_list(name: str, hint: Any, text: str) -> list:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise _wrong_type(name, hint, text) from error
 
 
 def _integral(value: float) -> int:
@@ -250,6 +267,10 @@ def _check_values(config: Config) -> None:
                     near = difflib.get_close_matches(str(part), choices, 1)
                     raise UserError(expected=f"{name} among {', '.join(choices)}", found=repr(part),
                                     todo=f"did you mean {near[0]!r}?" if near else "choose one of them")  # fmt: skip
+            if isinstance(value, float) and not math.isfinite(value):
+                raise UserError(expected=f"{name} as a finite number", found=str(value), todo="change it")
+            if field.name == "seed" and value >= 2**32:
+                raise UserError(expected=f"{name} below 2^32", found=str(value), todo="lower it")
             if least is not None and not value >= least:
                 raise UserError(expected=f"{name} of at least {least:g}", found=repr(value), todo="raise it")
     for name in DURATIONS:
@@ -297,6 +318,7 @@ def _check_contradictions(config: Config) -> None:
         ("optimizer.cooldown", optimizer.schedule != "wsd", "config.optimizer.schedule is not wsd"),
         ("optimizer.final_fraction", optimizer.schedule in ("constant", "rsqrt"), "the schedule does not fall to it"),
         ("optimizer.beta2", optimizer.name in ("sgd", "adafactor"), f"{optimizer.name} has no beta2"),
+        ("optimizer.eps", optimizer.name not in ("adamw", "muon"), f"{optimizer.name} has no eps"),
         ("train.max_skips", train.on_nonfinite != "skip", "config.train.on_nonfinite is not skip"),
     ]
     for name, is_idle, why in idle:

@@ -52,7 +52,8 @@ class Carry(NamedTuple):
     logits_BxV: jax.Array  # of the next token
     slot: jax.Array  # scalar: the next cache slot to write
     start_B: jax.Array  # first slot of each row's text
-    done_B: jax.Array  # has drawn EOS
+    limit_B: jax.Array  # most tokens each row may draw
+    done_B: jax.Array  # has drawn EOS, or as many tokens as it may
     written: jax.Array  # scalar: tokens drawn so far
 
 
@@ -88,14 +89,21 @@ def draw(logits_BxV: jax.Array, keys_B: jax.Array, sampler: Sampler) -> jax.Arra
 
 
 @functools.partial(jax.jit, static_argnames=("config", "slots"))
-def prefill(config: ModelConfig, params: model.Params, prompt_BxP: jax.Array, start_B: jax.Array, slots: int) -> Carry:
+def prefill(
+    config: ModelConfig,
+    params: model.Params,
+    prompt_BxP: jax.Array,
+    start_B: jax.Array,
+    limit_B: jax.Array,
+    slots: int,
+) -> Carry:
     """Reads the prompts at once."""
     decoder = model.bind(config, params)
     B, P = prompt_BxP.shape
     zero = jnp.zeros((), jnp.int32)
     x_BxPxE, cache = decoder.extend(prompt_BxP, model.empty_cache(config, B, slots), zero, start_B)
     logits_BxV = decoder.logits(x_BxPxE[:, -1:])[:, 0]
-    return Carry(cache, logits_BxV, zero + P, start_B, jnp.zeros(B, bool), zero)
+    return Carry(cache, logits_BxV, zero + P, start_B, limit_B, limit_B <= 0, zero)
 
 
 @functools.partial(jax.jit, static_argnames=("config", "sampler", "steps", "eos"), donate_argnames="carry")
@@ -127,7 +135,8 @@ def write(
         out_BxN = jax.lax.dynamic_update_slice_in_dim(out_BxN, token_B[:, None], n, axis=1)
         x_Bx1xE, cache = decoder.extend(token_B[:, None], carry.cache, carry.slot, carry.start_B)
         carry = Carry(cache, decoder.logits(x_Bx1xE)[:, 0], carry.slot + 1, carry.start_B,
-                      carry.done_B | (token_B == eos), carry.written + 1)  # fmt: skip
+                      carry.limit_B, carry.done_B | (token_B == eos) | (carry.written + 1 >= carry.limit_B),
+                      carry.written + 1)  # fmt: skip
         return carry, n + 1, out_BxN
 
     carry, _, out_BxN = jax.lax.while_loop(goes_on, body, (carry, jnp.zeros((), jnp.int32), out_BxN))
@@ -148,15 +157,17 @@ def stream(
 ) -> Iterator[list[Completion]]:
     """All rows' completions so far, after every `chunk` tokens (None = once, at the end).
 
-    `prompts` are token ids, BOS included; row i draws with (seed, row_seeds[i]), by default i. `max_new` is cut to
-    what the context leaves. Raises UserError for a prompt that fills the context.
+    `prompts` are token ids, BOS included; row i draws with (seed, row_seeds[i]), by default i, and at most `max_new`
+    tokens or what the context leaves it. Raises UserError for an empty prompt and for one that fills the context.
     """
-    longest = max(map(len, prompts))
-    if min(map(len, prompts)) == 0 or longest >= config.context:
-        raise UserError(expected=f"prompts of 1 to {config.context - 1} tokens (the model's context is {config.context})",
-                        found=f"{longest if longest >= config.context else 0} tokens", todo="shorten the prompt")  # fmt: skip
-    max_new = min(max_new, config.context - longest)
-    padded = -(-longest // PROMPT_STEP) * PROMPT_STEP
+    for n, prompt in enumerate(prompts, 1):
+        if not 0 < len(prompt) < config.context:
+            raise UserError(
+                expected=f"prompts of 1 to {config.context - 1} tokens (the model's context is {config.context})",
+                found=f"{len(prompt)} tokens in prompt {n} of {len(prompts)}", todo="shorten it",
+            )  # fmt: skip
+    limits = [min(max_new, config.context - len(prompt)) for prompt in prompts]
+    padded = -(-max(map(len, prompts)) // PROMPT_STEP) * PROMPT_STEP
     prompt_BxP = np.full((len(prompts), padded), eos, np.int32)
     for b, prompt in enumerate(prompts):
         prompt_BxP[b, padded - len(prompt) :] = prompt
@@ -164,20 +175,21 @@ def stream(
     rows = jnp.asarray(range(len(prompts)) if row_seeds is None else row_seeds)
     row_keys_B = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), rows)
 
-    carry = prefill(config, params, prompt_BxP, start_B, padded + max_new)
+    longest = max(limits)
+    carry = prefill(config, params, prompt_BxP, start_B, jnp.asarray(limits, jnp.int32), padded + longest)
     written: list[list[int]] = [[] for _ in prompts]
-    for begin in range(0, max_new, chunk or max_new):
-        steps = min(chunk or max_new, max_new - begin)
+    for begin in range(0, longest, chunk or longest):
+        steps = min(chunk or longest, longest - begin)
         carry, ids_BxN = write(config, params, carry, row_keys_B, sampler=sampler, steps=steps, eos=eos)
         for row, ids in zip(written, np.asarray(ids_BxN).tolist(), strict=True):
             row.extend(ids)
-        yield [_completion(row, eos) for row in written]
-        if all(eos in row for row in written):
+        yield [_completion(row[:limit], eos) for row, limit in zip(written, limits, strict=True)]
+        if bool(np.all(np.asarray(carry.done_B))):
             return
 
 
 def _completion(ids: list[int], eos: int) -> Completion:
-    return Completion(ids[: ids.index(eos)], True) if eos in ids else Completion(list(ids), False)
+    return Completion(ids[: ids.index(eos)], True) if eos in ids else Completion(ids, False)
 
 
 def complete(

@@ -41,12 +41,12 @@ def evaluate(
     pending: tuple | None = None
 
     def add(nll_BxT: jax.Array, weights: np.ndarray, owners: np.ndarray) -> None:
-        local = np.asarray(nll_BxT) if nll_BxT.is_fully_addressable else _my_rows(nll_BxT)
+        local = np.asarray(nll_BxT)
         mine = weights > 0
         np.add.at(nats_D, owners[mine], local[mine].astype(np.float64))
         np.add.at(tokens_D, owners[mine], 1)
 
-    for batch, owners in eval_batches(rows, batch_size, jax.process_index(), jax.process_count()):
+    for batch, owners in eval_batches(rows, batch_size):
         nll = eval_step(params, put_batch(mesh, batch))
         if pending is not None:
             add(*pending)  # the batch before: the device is already at work on this one
@@ -55,10 +55,6 @@ def evaluate(
             return None
     assert pending is not None
     add(*pending)
-    if jax.process_count() > 1:
-        from jax.experimental import multihost_utils
-
-        nats_D, tokens_D = multihost_utils.process_allgather(np.stack([nats_D, tokens_D])).sum(0)
     nats, tokens = float(nats_D.sum()), float(tokens_D.sum())
     loss = nats / tokens
     residual = float(np.sum((nats_D - loss * tokens_D) ** 2))
@@ -69,9 +65,3 @@ def evaluate(
         tokens=int(tokens),
         documents=documents,
     )
-
-
-def _my_rows(global_BxT: jax.Array) -> np.ndarray:
-    """The rows that this host put in, in order."""
-    rows = {shard.index[0].start or 0: np.asarray(shard.data) for shard in global_BxT.addressable_shards}
-    return np.concatenate([rows[start] for start in sorted(rows)])

@@ -1,4 +1,4 @@
-"""x W with the backward pass that XLA's CPU compiler runs fast.
+"""Matmuls as XLA's CPU compiler wants them: a fast weight gradient, and float32 sums of bfloat16 operands.
 
 Left to itself it fuses the transpose of the wide operand into the weight gradient's matmul and reads it strided; made
 whole first, the transpose of the narrow operand costs little. Value and gradients are those of `x @ w`. Whole
@@ -35,3 +35,10 @@ def _backward(saved, g):
 
 
 _matmul.defvjp(_forward, _backward)
+
+
+def einsum_float32(equation: str, *operands: jax.Array) -> jax.Array:
+    """einsum with float32 products and sums. XLA's CPU backend has no bfloat16 x bfloat16 = float32 for some shapes."""
+    if jax.default_backend() == "cpu":
+        operands = tuple(x.astype(jnp.float32) for x in operands)
+    return jnp.einsum(equation, *operands, preferred_element_type=jnp.float32)

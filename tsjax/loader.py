@@ -176,11 +176,10 @@ def train_batches(source: ShuffledBatches, start: int) -> Iterator[Batch]:
     return iter(grain.MapDataset.source(source)[start:].to_iter_dataset(options))
 
 
-def eval_batches(rows: Rows, batch_size: int, host: int = 0, hosts: int = 1) -> Iterator[tuple[Batch, np.ndarray]]:
+def eval_batches(rows: Rows, batch_size: int) -> Iterator[tuple[Batch, np.ndarray]]:
     """All rows once, in order, with the document of each target; the last batch is filled with rows of weight 0."""
-    share = slice(host * batch_size // hosts, (host + 1) * batch_size // hosts)
     for start in range(0, len(rows), batch_size):
-        numbers = np.arange(start, start + batch_size)[share]
+        numbers = np.arange(start, start + batch_size)
         real = numbers < len(rows)
         numbers = np.minimum(numbers, len(rows) - 1)
         batch = rows.batch(numbers)

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from tsjax.linear import einsum_float32
+
 
 def chunk_rows(rows: int, vocab_size: int) -> int:
     """Rows of logits held at a time: about 2^24 logits (64 MiB), but at least 256 rows.
@@ -35,12 +37,12 @@ def _forward(x_NxE, head_VxE, targets_N, weights_N, rows):
         dlogits = jnp.exp(logits - lse[:, None]) - jax.nn.one_hot(targets, logits.shape[1], dtype=jnp.float32)
         dlogits = (dlogits * weights[:, None]).astype(x.dtype)
         dx = dlogits @ head_VxE.astype(x.dtype)
-        dhead_VxE += jnp.einsum("nv,ne->ve", dlogits, x, preferred_element_type=jnp.float32)
+        dhead_VxE += einsum_float32("nv,ne->ve", dlogits, x)
         return dhead_VxE, (jnp.sum((lse - gold) * weights), dx)
 
     pieces = _split(rows, x_NxE, targets_N, weights_N)
     dhead_VxE, (sums, dx) = lax.scan(chunk, jnp.zeros(head_VxE.shape, jnp.float32), pieces)
-    dx_NxE = dx.reshape(-1, x_NxE.shape[1])[: x_NxE.shape[0]]
+    dx_NxE = _join(dx, x_NxE.shape[0])
     return jnp.sum(sums), (dx_NxE, dhead_VxE.astype(head_VxE.dtype))
 
 
@@ -61,20 +63,29 @@ def token_nll(x_NxE, head_VxE, targets_N, rows: int) -> jax.Array:
         return None, lse - gold
 
     _, nll = lax.scan(chunk, None, _split(rows, x_NxE, targets_N))
-    return nll.reshape(-1)[: x_NxE.shape[0]]
+    return _join(nll, x_NxE.shape[0])
 
 
 def _logits(x_NxE, head_VxE, targets_N):
-    logits = jnp.einsum("ne,ve->nv", x_NxE, head_VxE.astype(x_NxE.dtype), preferred_element_type=jnp.float32)
+    logits = einsum_float32("ne,ve->nv", x_NxE, head_VxE.astype(x_NxE.dtype))
     gold = jnp.take_along_axis(logits, targets_N[:, None], axis=1)[:, 0]
     return logits, jax.nn.logsumexp(logits, axis=-1), gold
 
 
 def _split(rows, *arrays):
-    """Each array as (chunks, rows, ...); the last chunk is filled with zeros, so with weight 0."""
+    """Each array as (chunks, rows, ...), filled up with zeros, so with weight 0.
+
+    Chunk c takes every chunks-th position from c on: when positions are sharded over devices, each device then works
+    on its own part of every chunk. Consecutive positions would make all devices compute all of them.
+    """
     missing = -arrays[0].shape[0] % rows
     padded = (jnp.pad(a, [(0, missing)] + [(0, 0)] * (a.ndim - 1)) for a in arrays)
-    return tuple(a.reshape(-1, rows, *a.shape[1:]) for a in padded)
+    return tuple(a.reshape(rows, -1, *a.shape[1:]).swapaxes(0, 1) for a in padded)
+
+
+def _join(chunks, length):
+    """The inverse of `_split` for one array."""
+    return chunks.swapaxes(0, 1).reshape(-1, *chunks.shape[2:])[:length]
 
 
 def bits_per_byte(nats: float, text_bytes: float) -> float:

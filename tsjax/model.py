@@ -14,7 +14,7 @@ from flax import nnx
 
 from tsjax.attention import attend, attend_cached
 from tsjax.config import ModelConfig
-from tsjax.linear import matmul
+from tsjax.linear import einsum_float32, matmul
 
 Params = dict[str, jax.Array]
 Cache = list[tuple[jax.Array, jax.Array]]  # per layer: keys and values, B x S x K x D
@@ -231,7 +231,7 @@ class Decoder(nnx.Module):
     def logits(self, x_BxTxE: jax.Array) -> jax.Array:
         """B x T x V, float32."""
         head = self.head_VxE.astype(x_BxTxE.dtype)
-        return jnp.einsum("bte,ve->btv", x_BxTxE, head, preferred_element_type=jnp.float32)
+        return einsum_float32("bte,ve->btv", x_BxTxE, head)
 
     def extend(self, tokens_BxT: jax.Array, cache: Cache, slot: jax.Array, start_B: jax.Array):
         """Reads T more tokens into slots `slot`..`slot + T - 1` of the cache: (hidden B x T x E, cache).

@@ -29,7 +29,7 @@ class Run:
     """Paths and small files of one run."""
 
     def __init__(self, folder: Path):
-        self.folder = Path(folder)
+        self.folder = Path(folder).absolute() if Path(folder).name == "" else Path(folder)
         self.config_file = self.folder / "config.json"
         self.manifest_file = self.folder / "manifest.json"
         self.result_file = self.folder / "result.json"
@@ -80,7 +80,12 @@ class Run:
         return self._read(self.result_file)
 
     def manifest(self) -> dict[str, Any]:
-        return self._read(self.manifest_file)
+        """What the run began with; UserError when it is not a run's."""
+        manifest = self._read(self.manifest_file)
+        if manifest.get("kind") != "run" or not {"data", "derived"} <= manifest.keys():
+            raise UserError(expected=f"the manifest of a run in {self.manifest_file}", found=f"kind {manifest.get('kind')!r}",
+                            todo="restore the file, or start with --fresh")  # fmt: skip
+        return manifest
 
     def start(self, config: Config, manifest: dict[str, Any]) -> None:
         """Writes manifest and config; the config last, because it makes the folder a run."""
@@ -110,7 +115,10 @@ class Run:
 
     def _read(self, path: Path) -> dict[str, Any]:
         try:
-            return json.loads(path.read_text())
+            value = json.loads(path.read_text())
+            if not isinstance(value, dict) or not value:
+                raise ValueError("not a JSON object with content")
+            return value
         except FileNotFoundError:
             raise UserError(expected=f"a run folder with {path.name}", found=f"no {path}",
                             todo="give the folder that `tsjax train` printed") from None  # fmt: skip

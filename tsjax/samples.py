@@ -9,7 +9,11 @@ from tsjax.tokenizer import TextTokenizer
 
 
 def check_prompts(config: Config, tokenizer: TextTokenizer) -> None:
-    """A prompt that does not fit must not be found out in the middle of a run."""
+    """A sampler that can't be, or a prompt that does not fit, must not be found out in the middle of a run."""
+    decode.Sampler(config.sample.temperature, config.sample.top_k, config.sample.top_p)
+    if config.sample.prompts and config.model.context < 3:
+        raise UserError(expected="config.model.context of at least 3 to sample", found=str(config.model.context),
+                        todo="lengthen it, or set config.sample.prompts to none")  # fmt: skip
     for prompt, ids in zip(config.sample.prompts, tokenizer.encode(config.sample.prompts), strict=True):
         if len(ids) + 2 > config.model.context:
             raise UserError(

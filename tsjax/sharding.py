@@ -8,7 +8,12 @@ from tsjax.errors import UserError
 
 
 def make_mesh() -> Mesh:
-    """All devices of all hosts along one `data` axis."""
+    """All devices of all hosts along one `data` axis. UserError when JAX finds none."""
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(expected="a device that JAX can use", found=" ".join(str(error).split())[:200] or "none",
+                        todo="see tsjax doctor; unset JAX_PLATFORMS") from error  # fmt: skip
     return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
 
 

@@ -50,7 +50,9 @@ def make_train_step(
         updates, moments = optimizer.update(gradient, state["optimizer"], state["params"])
         new = state | {"params": optax.apply_updates(state["params"], updates), "optimizer": moments}
         if config.optimizer.ema:
-            new["ema"] = optax.incremental_update(new["params"], state["ema"], 1 - config.optimizer.ema)
+            # A rising decay, so that a short run's average is not mostly its initial weights.
+            decay = jnp.minimum(config.optimizer.ema, (1 + state["step"]) / (10 + state["step"]))
+            new["ema"] = optax.incremental_update(new["params"], state["ema"], 1 - decay)
         new = jax.tree.map(functools.partial(jnp.where, finite), new, state)
         new["step"] = state["step"] + 1
         new["skipped"] = state["skipped"] + ~finite
@@ -58,7 +60,7 @@ def make_train_step(
         metrics = {
             "loss": nll_sum / weight,
             "gradient_norm": gradient_norm,
-            "learning_rate": schedule(state["step"]),
+            "learning_rate": schedule(state["step"] - state["skipped"]),  # updates left out do not advance it
             "tokens": weight,
             "skipped": new["skipped"],
             "skips_in_a_row": new["skips_in_a_row"],

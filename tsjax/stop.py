@@ -1,5 +1,6 @@
 """Signals turned into a wish that the training loop looks at between two dispatches."""
 
+import os
 import signal
 from types import FrameType
 
@@ -23,4 +24,6 @@ class Stop:
         if number == signal.SIGINT and self.signal == signal.SIGINT:
             raise KeyboardInterrupt
         # A second, different signal does not change what the first one asked for.
-        self.signal = self.signal or number
+        if self.signal is None:
+            self.signal = number
+            os.write(2, b"\nstopping: finishing what is on the device, then saving\n")

@@ -1,7 +1,6 @@
 """The training loop, read from top to bottom: mesh, data, model, optimizer, restore, loop."""
 
 import dataclasses
-import shutil
 import time
 from collections import deque
 from pathlib import Path
@@ -42,6 +41,9 @@ def train(
 
     # ---- mesh and data
     mesh = make_mesh()
+    if jax.process_count() > 1:
+        raise UserError(expected="one process", found=f"{jax.process_count()}",
+                        todo="train on the devices of one host; runs over several are not supported yet")  # fmt: skip
     shards = open_shards(Path(config.data.path))
     tokenizer = shards.tokenizer()
     config = fit_to_data(config, shards)
@@ -75,10 +77,10 @@ def train(
             print(f"a step takes {seconds * 1e3:.0f} ms here: {config.train.duration} are counted in steps of that")
             rates = dataclasses.replace(rates, seconds_per_step=seconds)
         derived = derive(config, rates)
-        shutil.copyfile(shards.folder / "tokenizer.model", run.tokenizer_file)
         run.start(config, new_manifest(config, shards, derived))
+    tokenizer.save(run.tokenizer_file)
     total: int = derived["steps"]
-    rates = dataclasses.replace(rates, total_steps=total)
+    rates = dataclasses.replace(rates, total_steps=total, seconds_per_step=derived["seconds_per_step"])
 
     # ---- model and optimizer
     schedule = make_schedule(config.optimizer, rates)
@@ -100,8 +102,7 @@ def train(
     metrics.rewind(lambda row: row["step"] < step or (row["step"] == step and row["kind"] == "train"))
     samples.rewind(lambda row: row["step"] < step)
     speed, board = JsonLines(run / "speed.jsonl"), TensorBoard(run / "tensorboard", step)
-    host, hosts = jax.process_index(), jax.process_count()
-    source = loader.ShuffledBatches(rows, config.train.batch_size, config.data.seed, total, host, hosts)
+    source = loader.ShuffledBatches(rows, config.train.batch_size, config.data.seed, total)
     batches = loader.train_batches(source, step)
 
     # ---- loop
@@ -131,39 +132,40 @@ def train(
                 eta = (total - at) / steps_per_second if steps_per_second else None
                 display.update(at, progress_text(row, last_eval, rate, eta))
 
+        def save() -> None:
+            nonlocal saved_at
+            write_pending()
+            if saved_at != step:
+                metrics.sync()
+                meta = {"step": step, "data": shards.fingerprint, "tokenizer": tokenizer.fingerprint}
+                checkpoints.save(step, state, meta)
+                saved_at = step
+                pace.pause()
+
         while True:
-            checkpoint_due = (
-                step == total  # whatever the config says: a finished run has its weights
-                or due(step, derived["checkpoint_every"], total)
-                or (config.checkpoint.keep_log2 and is_power_of_two(step))
-            )
-            eval_due, sample_due = due(step, derived["eval_every"], total), due(step, derived["sample_every"], total)
-            if checkpoint_due or eval_due or sample_due or (stop and saved_at != step):
+            if due(step, derived["checkpoint_every"], total) or (config.checkpoint.keep_log2 and is_power_of_two(step)):
+                save()
+            if due(step, derived["eval_every"], total) and not stop:
                 write_pending()
-                if (checkpoint_due or stop) and saved_at != step:
-                    metrics.sync()
-                    checkpoints.save(
-                        step, state, {"step": step, "data": shards.fingerprint, "tokenizer": tokenizer.fingerprint}
-                    )
-                    saved_at = step
-                if eval_due and not stop:
-                    found = evaluate(
-                        eval_params(state), eval_step, valid_rows, text_bytes=shards.bytes("valid"), mesh=mesh,
-                        documents=shards.documents_count("valid"), batch_size=config.eval.batch_size,
-                        stopped=lambda: bool(stop),
-                    )  # fmt: skip
-                    if found is not None:
-                        last_eval = eval_row(step, found, config, rates, fingerprint)
-                        metrics.write(last_eval)
-                        board.write(last_eval, "valid")
-                        display.say(f"step {step}: validation {found.loss:.4f} ± {found.standard_error:.4f} nats/token, "
-                                    f"{found.bits_per_byte:.4f} bits/byte")  # fmt: skip
-                if sample_due and not stop:
-                    for row in sample_rows(step, config, eval_params(state), tokenizer):
-                        samples.write(row)
-                        display.say(f"  | {row['prompt']}{row['text']}".replace("\n", " "))
+                found = evaluate(
+                    eval_params(state), eval_step, valid_rows, text_bytes=shards.bytes("valid"), mesh=mesh,
+                    documents=shards.documents_count("valid"), batch_size=config.eval.batch_size,
+                    stopped=lambda: bool(stop),
+                )  # fmt: skip
+                if found is not None:
+                    last_eval = eval_row(step, found, config, rates, fingerprint)
+                    metrics.write(last_eval)
+                    board.write(last_eval, "valid")
+                    display.say(f"step {step}: validation {found.loss:.4f} ± {found.standard_error:.4f} nats/token, "
+                                f"{found.bits_per_byte:.4f} bits/byte")  # fmt: skip
+                pace.pause()
+            if due(step, derived["sample_every"], total) and not stop:
+                for row in sample_rows(step, config, eval_params(state), tokenizer):
+                    samples.write(row)
+                    display.say(f"  | {row['prompt']}{row['text']}".replace("\n", " "))
                 pace.pause()
             if step == total or stop:
+                save()  # whatever the config says: a finished run has its weights, a stopped one loses nothing
                 break
             state, on_device = train_step(state, put_batch(mesh, next(batches)))
             write_pending()  # rows of the step before: the device is already at work on this one
@@ -211,6 +213,11 @@ def derive(config: Config, rates: units.Rates) -> dict[str, Any]:
         name: units.to_steps(getattr(getattr(config, name), "every"), rates, f"config.{name}.every")  # noqa: B009
         for name in ("eval", "sample", "checkpoint")
     }
+    for name, value in every.items():
+        if value == 0:
+            raise UserError(
+                expected=f"config.{name}.every of at least one step", found="0", todo="write 'never' for none"
+            )
     return {
         "steps": steps,
         "seconds_per_step": rates.seconds_per_step,
@@ -241,7 +248,7 @@ def measure_step(config: Config, rows: loader.Rows, mesh) -> float:
     optimizer = make_optimizer(config.optimizer, schedule)
     state = jax.jit(lambda: init_state(config, optimizer), out_shardings=replicated(mesh))()
     train_step = make_train_step(config, optimizer, schedule)
-    source = loader.ShuffledBatches(rows, config.train.batch_size, 0, 12, jax.process_index(), jax.process_count())
+    source = loader.ShuffledBatches(rows, config.train.batch_size, config.data.seed, 12)
     seconds = []
     for step in range(len(source)):
         begin = time.perf_counter()
@@ -253,7 +260,7 @@ def measure_step(config: Config, rows: loader.Rows, mesh) -> float:
 
 def due(step: int, every: int | None, total: int) -> bool:
     """Every `every` steps and at the end; None = never."""
-    return every is not None and step > 0 and (step % max(every, 1) == 0 or step == total)
+    return every is not None and step > 0 and (step % every == 0 or step == total)
 
 
 def check_finite(config: Config, row: dict[str, Any], checkpoints: Checkpoints) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -199,11 +200,37 @@ def test_generate(tsjax, tmp_path):
     assert json.loads((tmp_path / "stories" / "manifest.json").read_text())["writer"] == "offline"
 
 
-def test_the_allocator_is_set_by_one_re_exec():
-    """Seen in the environment of a child: the settings are there, and the process was started only twice."""
-    code = "import os, sys; from launch import environment; environment.keep_freed_memory(['doctor']); print('never')"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0 and "JAX runs on" in done.stdout and "never" not in done.stdout
+def test_the_allocator_is_set_by_one_re_exec(tmp_path):
+    """The second process has the settings and goes on."""
+    script = tmp_path / "start.py"
+    script.write_text(
+        "import os; from launch import environment\n"
+        "print('started', os.environ.get('TSJAX_ALLOCATOR'), flush=True)\n"
+        "environment.keep_freed_memory(); print('went on', os.environ['MALLOC_ARENA_MAX'])"
+    )
+    clean = {k: v for k, v in os.environ.items() if k not in ("TSJAX_ALLOCATOR", "MALLOC_ARENA_MAX")}
+    clean["PYTHONPATH"] = str(ROOT)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, env=clean)
+    assert done.stdout.splitlines() == ["started None", "started set", "went on 1"]
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [["sample", "FILE"], ["generate", "--offline", "--count", "3", "--out", "FILE"], ["eval", "FILE"],
+     ["train", *TINY, "--config.data.path=SHARDS", "--run=FILE"],
+     ["train", *TINY, "--config.data.path=SHARDS", "--run=FILE/x"],
+     ["sample", "RUN", "--out", "FILE/x.jsonl"], ["sample", "RUN", "--seed", "-1"],
+     ["sample", "RUN", "--prompt", "\udcff"], ["sample", "RUN", "--prompts", "FILE"],
+     ["train", *TINY, "--config.model.width", "5"], ["prepare", "FILE", "--out", "FILE"]],
+    ids=lambda argv: " ".join(a for a in argv if "config" not in a and a.isprintable()),
+)  # fmt: skip
+def test_odd_paths_and_values_are_one_line(tsjax, trained, shard_folder, tmp_path, argv):
+    file = tmp_path / "file"
+    file.write_text("")
+    for word, value in {"FILE": file, "RUN": trained, "SHARDS": shard_folder}.items():
+        argv = [a.replace(word, str(value)) for a in argv]
+    code, _, err = tsjax(*argv)
+    one_line(code, err)
 
 
 def pick(result: tuple[int, str, str]) -> tuple[int, str]:

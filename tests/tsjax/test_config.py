@@ -72,15 +72,6 @@ def test_other_parameters(spec, expected):
     assert flops.count_parameters(config_file.load(f"configs/{spec}", []).model).total == expected
 
 
-def test_every_field_is_read_somewhere():
-    sources = "".join(
-        p.read_text() for folder in ("tsjax", "launch") for p in (ROOT / folder).rglob("*.py") if p.name != "config.py"
-    )
-    unread = [name for name in tsjax_config.all_names() if not re.search(rf"\.{name.split('.')[1]}\b", sources)]
-    # `every` is read by name for three sections at once.
-    assert [name for name in unread if not name.endswith(".every")] == []
-
-
 CHANGED = dict(
     vocab_size=50, context=40, width=48, layers=3, heads=2, kv_heads=2, head_dim=10, norm="layernorm", norm_eps=1e-3,
     position="learned", rope_theta=5.0, attention=("local", "global"), window=9, attn_scale="none", mlp="gelu", mlp_width=20,
@@ -134,6 +125,9 @@ def test_every_model_field_changes_the_program():
         ("train.duration=soon", "a number with a unit"),
         ("train.duration=5m", "a number with a unit"),
         ("checkpoint.keep_last=1", "at least 2"),
+        ("optimizer.learning_rate=inf", "finite"),
+        ("train.seed=4294967296", "below 2^32"),
+        ('sample.prompts=["a', "JSON list"),
     ],
 )
 def test_mistakes_are_named(flag, words):
@@ -153,6 +147,41 @@ def test_overrides_take_the_type_of_the_field():
     found = tsjax_config.resolve(config)
     assert (found.model.width, found.optimizer.learning_rate, found.model.tied) == (200, 1.0, False)
     assert (found.model.attention, found.sample.prompts) == (("local", "global"), ())
+
+
+def test_a_prompt_with_a_comma_is_given_as_json():
+    config = tsjax_config.default()
+    tsjax_config.override(config, "sample.prompts", '["Once, long ago", "b"]')
+    assert tsjax_config.resolve(config).sample.prompts == ("Once, long ago", "b")
+
+
+BAD_FILES = {
+    "typo": ("c.model.widht = 3", "did you mean config.model.width?"),
+    "typo in update": ("c.model.update(widht=3)", "did you mean config.model.width?"),
+    "wrong type": ("c.model.width = 'a'", "TypeError"),
+    "crash": ("1 / 0", "ZeroDivisionError"),
+    "syntax": ("c..d", "SyntaxError"),
+    "no result": ("return None", "a ConfigDict"),
+}
+HEAD = "from tsjax import config\ndef get_config(a):\n    c = config.default()\n"
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_a_mistake_in_a_config_file_is_one_line(tmp_path, name):
+    code, words = BAD_FILES[name]
+    path = tmp_path / "mine.py"
+    path.write_text(f"{HEAD}    {code}\n    return c\n")
+    with pytest.raises(UserError) as caught:
+        config_file.load(str(path), [])
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_an_argument_reaches_a_config_file_that_takes_one(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(f"{HEAD}    c.model.width = int(a)\n    return c\n")
+    assert config_file.load(f"{path}:64", []).model.width == 64
+    with pytest.raises(UserError, match="without an argument"):
+        config_file.load("configs/quickstart.py:big", [])
 
 
 def test_wrong_types_in_a_config_file_are_refused():

@@ -100,14 +100,21 @@ def test_streaming_ends_where_one_piece_does(params):
         assert all(b.ids[: len(a.ids)] == a.ids for a, b in zip(early, late, strict=True))
 
 
-def test_the_cache_is_prompt_plus_new():
-    abstract = jax.eval_shape(lambda: model.empty_cache(CONFIG, 3, 16 + 5))
-    assert [k.shape for k, _ in abstract] == [(3, 21, 2, 16)] * 2
+def test_the_cache_is_prompt_plus_new(params, monkeypatch):
+    slots = []
+    prefill = decode.prefill
+    monkeypatch.setattr(decode, "prefill", lambda *a: slots.append(a[-1]) or prefill(*a))
+    decode.complete(CONFIG, params, [[1] * 10, [1]], max_new=5, eos=EOS)
+    assert slots == [16 + 5], "the prompt is padded to a multiple of 16"
+    assert [k.shape for k, _ in model.empty_cache(CONFIG, 3, 21)] == [(3, 21, 2, 16)] * 2
 
 
 def test_new_tokens_are_cut_to_the_context(params):
-    (row,) = decode.complete(CONFIG, params, [[1] * 60], max_new=30, eos=-1, sampler=Sampler(1.0))
-    assert len(row.ids) == 4
+    """Each row to its own: a long neighbour does not shorten a short prompt's story."""
+    how = dict(max_new=30, eos=-1, sampler=Sampler(1.0))
+    long, short = decode.complete(CONFIG, params, [[1] * 60, [1, 5]], **how)
+    assert (len(long.ids), len(short.ids)) == (4, 30) and not long.ended
+    assert [short] == decode.complete(CONFIG, params, [[1, 5]], row_seeds=[1], **how)
 
 
 @pytest.mark.parametrize("prompts", [[[1] * 64], [[1], []]])
