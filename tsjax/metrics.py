@@ -124,7 +124,8 @@ class TensorBoard:
 
     def write(self, row: dict[str, Any], prefix: str) -> None:
         for name, value in row.items():
-            if isinstance(value, int | float) and not isinstance(value, bool) and name != "step":
+            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            if number and name != "step":
                 self._writer.add_scalar(f"{prefix}/{name}", value, row["step"])
 
     def close(self) -> None:

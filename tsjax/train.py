@@ -266,7 +266,7 @@ def due(step: int, every: int | None, total: int) -> bool:
 def check_finite(config: Config, row: dict[str, Any], checkpoints: Checkpoints) -> None:
     """The NaN policy. Updates that are not finite were left out by the step itself, so the state is still good."""
     train = config.train
-    if (row["skipped"] and train.on_nonfinite == "stop") or row["skips_in_a_row"] >= train.max_skips:
+    if (train.on_nonfinite == "stop" and row["skipped"]) or row["skips_in_a_row"] >= train.max_skips:
         checkpoints.close()
         raise Diverged(
             expected="a finite loss and gradient", found=f"NaN or infinity at or before step {row['step']}",
