@@ -108,19 +108,21 @@ def rows(run: Path) -> int:
 
 
 def kill_at_random(data: Path, run: Path, rng: random.Random, until: int) -> str:
-    """Starts the run and kills it: at a random row count (and some milliseconds), or inside a checkpoint write."""
+    """Starts the run and kills it: at a random row, at a random time after a restart, or inside a checkpoint write."""
     if rng.random() < 0.3:
         phase = rng.choice(["seal", "save", "eval"])
         process = start(data, run, signal.SIGKILL, phase, rng.randint(1, 2))
         process.wait()
         return f"in {phase}" if process.returncode == -signal.SIGKILL else "not reached"
-    goal, process = rng.randint(0, until), start(data, run)
-    while process.poll() is None and rows(run) < goal:
+    before, goal, process = rows(run), rng.randint(1, until), start(data, run)
+    if goal <= before:  # import, restore, compile, or the first steps after them
+        time.sleep(rng.random() * 8)
+    while process.poll() is None and goal > before and rows(run) < goal:
         time.sleep(0.002)
-    time.sleep(rng.random() * (3 if goal == 0 else 0.05))
+    time.sleep(rng.random() * 0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    return f"at row {rows(run)}" if process.returncode == -signal.SIGKILL else "not reached"
+    return f"from row {before} to {rows(run)}" if process.returncode == -signal.SIGKILL else "not reached"
 
 
 def drill(folder: Path, data: Path, kills: int, seed: int, kills_per_run: int = 4) -> None:
