@@ -209,6 +209,7 @@ def derive(config: Config, rates: units.Rates) -> dict[str, Any]:
             expected="config.train.duration of at least one step", found=config.train.duration, todo="lengthen it"
         )
     rates = dataclasses.replace(rates, total_steps=steps)
+    make_schedule(config.optimizer, rates)  # its durations must be good before the run exists
     every = {
         name: units.to_steps(getattr(getattr(config, name), "every"), rates, f"config.{name}.every")  # noqa: B009
         for name in ("eval", "sample", "checkpoint")

@@ -190,6 +190,7 @@ def test_a_vocabulary_that_does_not_fit_the_shards_is_refused(shard_folder, tmp_
         (dict(sample__prompts=("a cat and a dog " * 30,)), "config.sample.prompts of at most 62 tokens"),
         (dict(eval__every="0 steps"), "config.eval.every of at least one step"),
         (dict(train__duration="0 steps"), "at least one step"),
+        (dict(optimizer__warmup="never"), "finite duration"),
     ],
 )
 def test_what_would_fail_later_fails_before_the_run_exists(shard_folder, tmp_path, change, words):
