@@ -39,7 +39,7 @@ def read(spec: str) -> ConfigDict:
         config = get_config(argument) if inspect.signature(get_config).parameters else get_config()
     except UserError:
         raise
-    except Exception as error:  # the file is a program: whatever goes wrong in it is its author's to mend
+    except (Exception, SystemExit) as error:  # the file is a program: whatever goes wrong in it is its author's to mend
         found = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise UserError(expected=f"a config file {path} that runs", found=found, todo=hint(error)) from error
     if argument and not inspect.signature(get_config).parameters:
@@ -58,7 +58,7 @@ def wrong_size(name: str, argument: str, sizes: list[str]) -> UserError:
     )  # fmt: skip
 
 
-def hint(error: Exception) -> str:
+def hint(error: BaseException) -> str:
     """The nearest declared field, when the error is about a key that is none."""
     for word in re.findall(r"['\"](\w+)['\"]", str(error)) if isinstance(error, AttributeError | KeyError) else []:
         leaves = {field.split(".")[1]: field for field in all_names()}
@@ -70,7 +70,8 @@ def hint(error: Exception) -> str:
 def find(name: str) -> Path:
     """The file itself, or the one of that name among the configs that come with tsjax."""
     path, shipped = Path(name), Path(__file__).parents[1] / "configs"
-    for candidate in (path, shipped / path.name):
+    ours = path.parent in (Path("."), Path("configs"))  # a wrong folder must not end in somebody else's config
+    for candidate in (path, *([shipped / path.name] if ours else [])):
         if candidate.is_file() and candidate.suffix == ".py":
             return candidate
     known = sorted(p.name for p in shipped.glob("*.py") if not p.name.startswith("_"))

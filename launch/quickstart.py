@@ -31,6 +31,7 @@ def quickstart(run: Path, stories: int, fresh: bool, stop: Stop) -> dict | None:
     print("[3/4] training", flush=True)
     config = config_file.load("configs/quickstart.py", [f"--config.data.path={folder}"])
     result = train(config, run, fresh=fresh, stop=stop.install())
+    stop.uninstall()
     if result is None:
         return None
     print(f"validation: {result['loss']:.3f} nats/token, {result['bits_per_byte']:.3f} bits/byte")

@@ -8,6 +8,7 @@ one is restored. On disk the state is a flat dict of names and arrays: no class 
 import json
 import logging
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,13 @@ from tsjax.config import CheckpointConfig
 from tsjax.errors import UserError
 
 _SEAL = "tsjax.json"
+READER_TRIES = 5  # a reader beside a running training may find a checkpoint pruned under its hands
 _ORBAX_NOTES = "_CHECKPOINT_METADATA"  # times of the save; rewritten after the commit and not needed to restore
 logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells of every rename
+
+
+def _warn(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 class Checkpoints:
@@ -35,7 +41,7 @@ class Checkpoints:
         self,
         folder: Path,
         config: CheckpointConfig = CheckpointConfig(),
-        tell: Callable[[str], None] = print,
+        tell: Callable[[str], None] = _warn,
         *,
         owner: bool = False,
     ):
@@ -82,20 +88,30 @@ class Checkpoints:
         if self._owner:
             for path in self.folder.glob("*.orbax-checkpoint-tmp*"):
                 shutil.rmtree(path)  # killed before its commit: nobody was told that it exists
-        for step in reversed(self.steps()):
-            path = self._path(step)
-            problem = damage(path)
-            if problem is None:
-                flat = self._orbax.restore(path, _flatten(abstract_state))
-                state = jax.tree.unflatten(
-                    jax.tree.structure(abstract_state), [flat[n] for n in _names(abstract_state)]
-                )
-                return state, json.loads((path / _SEAL).read_text())["meta"]
-            self._tell(f"checkpoint {path.name} is damaged ({problem}); trying the one before")
-            if self._owner:
-                n = sum(1 for _ in self.folder.glob(f"damaged-{path.name}-*"))
-                path.rename(self.folder / f"damaged-{path.name}-{n}")
+        for _ in range(1 if self._owner else READER_TRIES):
+            for step in reversed(self.steps()):
+                path = self._path(step)
+                try:
+                    problem = damage(path)
+                    if problem is None:
+                        return self._load(path, abstract_state)
+                except (OSError, ValueError):
+                    if path.exists():
+                        raise
+                if not path.exists():
+                    break  # the training that goes on has pruned it: look for what is there now
+                self._tell(f"checkpoint {path.name} is damaged ({problem}); trying the one before")
+                if self._owner:
+                    n = sum(1 for _ in self.folder.glob(f"damaged-{path.name}-*"))
+                    path.rename(self.folder / f"damaged-{path.name}-{n}")
+            else:
+                return None
         return None
+
+    def _load(self, path: Path, abstract_state: Any) -> tuple[Any, dict[str, Any]]:
+        flat = self._orbax.restore(path, _flatten(abstract_state))
+        state = jax.tree.unflatten(jax.tree.structure(abstract_state), [flat[n] for n in _names(abstract_state)])
+        return state, json.loads((path / _SEAL).read_text())["meta"]
 
     def _path(self, step: int) -> Path:
         return self.folder / f"{step:08d}"

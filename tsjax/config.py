@@ -71,7 +71,7 @@ class OptimizerConfig:
     name: str = knob("adamw", "update rule", ("adamw", "lion", "adafactor", "muon", "sgd"))
     learning_rate: float = knob(1e-3, "peak", least=0)
     schedule: str = knob("cosine", "shape after warm-up", ("constant", "cosine", "linear", "rsqrt", "wsd"))
-    warmup: str = knob("5%", "linear rise from 0 (duration)")
+    warmup: str = knob("5%", "linear rise, the first step at peak / warmup (duration)")
     cooldown: str = knob("20%", "wsd only: the linear fall at the end (duration)")
     final_fraction: float = knob(0.1, "cosine, linear, wsd: last learning rate / peak", least=0)
     beta1: float = knob(0.9, "first-moment decay (adamw, lion); momentum (muon, sgd)", least=0)

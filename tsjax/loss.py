@@ -13,9 +13,12 @@ from tsjax.linear import einsum_float32
 def chunk_rows(rows: int, vocab_size: int) -> int:
     """Rows of logits held at a time: about 2^24 logits (64 MiB), but at least 256 rows.
 
-    Below 256 rows the V x E gradient of the head, rewritten for every chunk, costs more than it saves.
+    Below 256 rows the V x E gradient of the head, rewritten for every chunk, costs more than it saves. A number that
+    divides `rows` is preferred: without padding, a sharded batch stays where it is.
     """
-    return min(rows, max(256, 2**24 // vocab_size))
+    most = min(rows, max(256, 2**24 // vocab_size))
+    fitting = (n for n in range(most, most // 2, -1) if rows % n == 0)
+    return next(fitting, most)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))

@@ -47,14 +47,22 @@ class Run:
     def lock(self) -> "Run":
         """Makes the folder and holds it for this process until it ends; UserError when another one holds it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = open(self.folder / ".lock", "a+")
+        path = self.folder / ".lock"
+        held, file = self._lock, open(path, "a+")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._lock.seek(0)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The folder may have been set aside by another process between the two lines above.
+            mine = path.exists() and os.fstat(file.fileno()).st_ino == path.stat().st_ino
+        except OSError:
+            mine = False
+        if not mine:
+            file.seek(0)
             raise UserError(expected=f"nobody else at work in {self.folder}",
-                            found=f"process {self._lock.read().strip() or 'unknown'}",
-                            todo="wait for it, or choose another --run") from error  # fmt: skip
+                            found=f"process {file.read().strip() or 'unknown'}",
+                            todo="wait for it, or choose another --run")  # fmt: skip
+        self._lock = file
+        if held is not None:
+            held.close()
         self._lock.truncate(0)
         self._lock.write(str(os.getpid()))
         self._lock.flush()

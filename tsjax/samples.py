@@ -13,7 +13,7 @@ def check_prompts(config: Config, tokenizer: TextTokenizer) -> None:
     decode.Sampler(config.sample.temperature, config.sample.top_k, config.sample.top_p)
     if config.sample.prompts and config.model.context < 3:
         raise UserError(expected="config.model.context of at least 3 to sample", found=str(config.model.context),
-                        todo="lengthen it, or set config.sample.prompts to none")  # fmt: skip
+                        todo="lengthen it, or give none: --config.sample.prompts=")  # fmt: skip
     for prompt, ids in zip(config.sample.prompts, tokenizer.encode(config.sample.prompts), strict=True):
         if len(ids) + 2 > config.model.context:
             raise UserError(

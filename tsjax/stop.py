@@ -17,6 +17,11 @@ class Stop:
         signal.signal(signal.SIGINT, self._caught)
         return self
 
+    def uninstall(self) -> None:
+        """Gives both signals their usual meaning back."""
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
     def __bool__(self) -> bool:
         return self.signal is not None
 

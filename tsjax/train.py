@@ -58,18 +58,13 @@ def train(
     flops_per_step = flops.count_flops(config.model).exact * tokens_per_step
     rates = units.Rates(tokens_per_step, config.train.batch_size, len(rows), flops_per_step)
 
-    # ---- run folder: touched only now that config and data are known to be good
+    # ---- run folder, and durations in steps from here on: derived once, kept in the manifest for every resume
     run = Run(folder).lock()
-    if fresh and (aside := run.set_aside()):
-        print(f"--fresh: the old run is kept as {aside}")
-    if run.exists:
+    if run.exists and not fresh:
         run.check_same(config, shards.fingerprint)
         if run.result_file.exists():
             print(f"{run.folder} is complete; --fresh starts it over")
             return run.result()
-
-    # ---- durations, in steps from here on; the manifest keeps what was derived, so that a resume uses the same
-    if run.exists:
         derived = run.manifest()["derived"]
     else:
         if units.parse(config.train.duration)[1] == "minutes":
@@ -77,6 +72,9 @@ def train(
             print(f"a step takes {seconds * 1e3:.0f} ms here: {config.train.duration} are counted in steps of that")
             rates = dataclasses.replace(rates, seconds_per_step=seconds)
         derived = derive(config, rates)
+        # Only now, when nothing in config and data can be wrong any more, is an old run touched.
+        if fresh and (aside := run.set_aside()):
+            print(f"--fresh: the old run is kept as {aside}")
         run.start(config, new_manifest(config, shards, derived))
     tokenizer.save(run.tokenizer_file)
     total: int = derived["steps"]

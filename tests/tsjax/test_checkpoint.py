@@ -104,6 +104,27 @@ def test_an_unfinished_folder_is_dropped(saved):
     assert not unfinished.exists()
 
 
+def test_a_reader_follows_a_training_that_prunes(saved, monkeypatch):
+    """Between listing and reading, the trainer saved step 9 and removed the others."""
+    checkpoints, _ = saved
+    told = []
+    reader = Checkpoints(checkpoints.folder, tell=told.append)
+    real, listed = reader.steps, []
+
+    def steps():
+        if not listed:
+            listed.append(real())
+            for step in (9, 12):
+                checkpoints.save(step, make_state(step), {"step": step})
+            checkpoints.wait()
+            return listed[0]
+        return real()
+
+    monkeypatch.setattr(reader, "steps", steps)
+    assert reader.restore(abstract())[1] == {"step": 12} and listed == [[3, 6]] and told == []
+    reader.close()
+
+
 def test_saving_prunes_by_policy(tmp_path):
     checkpoints = Checkpoints(tmp_path, CheckpointConfig(keep_last=2, keep_every=10, keep_log2=True))
     for step in (1, 2, 4, 5, 8, 10, 15, 16, 20, 21, 22):

@@ -161,6 +161,7 @@ BAD_FILES = {
     "wrong type": ("c.model.width = 'a'", "TypeError"),
     "crash": ("1 / 0", "ZeroDivisionError"),
     "syntax": ("c..d", "SyntaxError"),
+    "exit": ("raise SystemExit('bye')", "SystemExit"),
     "no result": ("return None", "a ConfigDict"),
 }
 HEAD = "from tsjax import config\ndef get_config(a):\n    c = config.default()\n"
@@ -182,6 +183,11 @@ def test_an_argument_reaches_a_config_file_that_takes_one(tmp_path):
     assert config_file.load(f"{path}:64", []).model.width == 64
     with pytest.raises(UserError, match="without an argument"):
         config_file.load("configs/quickstart.py:big", [])
+
+
+def test_a_wrong_folder_does_not_end_in_a_shipped_config(tmp_path):
+    with pytest.raises(UserError, match="a config file"):
+        config_file.load(str(tmp_path / "quickstart.py"), [])
 
 
 def test_wrong_types_in_a_config_file_are_refused():

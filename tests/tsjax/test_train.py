@@ -221,12 +221,16 @@ def test_a_stop_inside_a_pause_saves_the_step_it_is_at(shard_folder, tmp_path, m
     assert open_trained(tmp_path / "run").step == 6
 
 
-def test_fresh_does_nothing_when_the_data_is_bad(finished, tmp_path):
+def test_fresh_does_nothing_when_data_or_config_is_bad(finished, tmp_path):
     run, config = finished
-    bad = dataclasses.replace(config, data=dataclasses.replace(config.data, path=str(tmp_path / "none")))
-    with pytest.raises(UserError):
-        train(bad, run, fresh=True, quiet=True)
-    assert (run / "result.json").exists()
+    for bad in (
+        dataclasses.replace(config, data=dataclasses.replace(config.data, path=str(tmp_path / "none"))),
+        dataclasses.replace(config, train=dataclasses.replace(config.train, duration="never")),
+        dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, warmup="1 minute")),
+    ):
+        with pytest.raises(UserError):
+            train(bad, run, fresh=True, quiet=True)
+        assert (run / "result.json").exists() and not run.with_name("small.old-1").exists()
 
 
 def test_checkpoints_without_a_config_are_not_taken_for_a_new_run(finished, tmp_path):
@@ -283,11 +287,13 @@ train(small(Path(sys.argv[1])), Path(sys.argv[2]), quiet=True)
 import jax, jax.numpy as jnp
 from tsjax import loss, sharding
 mesh = sharding.make_mesh()
-shapes = dict(x=((1024, 16), "float32"), targets=((1024,), "int32"), weights=((1024,), "float32"))
-batch = sharding.put_batch(mesh, {k: jnp.zeros(*v) for k, v in shapes.items()})
-f = jax.jit(jax.grad(lambda h, b: loss.cross_entropy_sum(b["x"], h, b["targets"], b["weights"], 256)))
-hlo = f.lower(jax.device_put(jnp.zeros((40, 16)), sharding.replicated(mesh)), batch).compile().as_text()
-assert "all-reduce" in hlo and "all-gather" not in hlo, "each device computes its own part of the head"
+for N, V in ((1024, 40), (5120, 10000), (40960, 10000), (8192, 50257)):
+    shapes = dict(x=((N, 16), "float32"), targets=((N,), "int32"), weights=((N,), "float32"))
+    batch = sharding.put_batch(mesh, {k: jnp.zeros(*v) for k, v in shapes.items()})
+    rows = loss.chunk_rows(N, V)
+    f = jax.jit(jax.grad(lambda h, b: loss.cross_entropy_sum(b["x"], h, b["targets"], b["weights"], rows)))
+    hlo = f.lower(jax.device_put(jnp.zeros((V, 16)), sharding.replicated(mesh)), batch).compile().as_text()
+    assert "all-gather" not in hlo and f"f32[{rows // 4},{V}]" in hlo, f"each device has its own part: {N}, {V}"
 """
 
 
