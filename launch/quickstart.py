@@ -7,7 +7,8 @@ from data_gen.offline import write_corpus
 from launch import config_file
 from launch.prepare import summary
 from launch.sample import complete_all
-from tsjax import decode, shards
+from tsjax import shards
+from tsjax.samples import make_sampler
 from tsjax.stop import Stop
 from tsjax.train import train
 from tsjax.trained import open_trained
@@ -37,8 +38,7 @@ def quickstart(run: Path, stories: int, fresh: bool, stop: Stop) -> dict | None:
     print(f"validation: {result['loss']:.3f} nats/token, {result['bits_per_byte']:.3f} bits/byte")
     print(f"[4/4] {STORIES} stories by the model, each from nothing\n", flush=True)
     trained = open_trained(run)
-    sampler = decode.Sampler(config.sample.temperature, config.sample.top_k, config.sample.top_p)
-    for row in complete_all(trained, [""] * STORIES, config.sample.max_new, sampler, seed=0):
+    for row in complete_all(trained, [""] * STORIES, config.sample.max_new, make_sampler(config), seed=0):
         print(f"--- story {row['index'] + 1}\n{row['text'].strip()}\n")
     print(f"The run is in {run} ({time.monotonic() - began:.0f} s). More: tsjax sample {run} --temperature 0.8")
     return result

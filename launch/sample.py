@@ -7,11 +7,10 @@ from pathlib import Path
 
 from tsjax import decode
 from tsjax.errors import UserError
-from tsjax.samples import story_text
+from tsjax.samples import complete_texts, story_text
 from tsjax.trained import Trained, open_trained
 
 CHUNK = 16  # tokens between two prints of a streamed story
-BATCH = 64  # rows decoded at once
 
 
 def sample(arguments: argparse.Namespace) -> None:
@@ -71,19 +70,10 @@ def read_prompts(path: Path) -> list[str]:
 
 def complete_all(trained: Trained, prompts: list[str], max_new: int, sampler: decode.Sampler, seed: int) -> list[dict]:
     """One row per prompt: index, prompt, text, ended, and what is needed to make it again."""
-    tokenizer = trained.tokenizer
-    ids = [[tokenizer.bos, *row] for row in tokenizer.encode(prompts)]
-    rows = []
-    for begin in range(0, len(ids), BATCH):
-        batch = ids[begin : begin + BATCH]
-        done = decode.complete(
-            trained.config.model, trained.params, batch, max_new=max_new, eos=tokenizer.eos, sampler=sampler, seed=seed,
-            row_seeds=range(begin, begin + len(batch)),
-        )  # fmt: skip
-        for i, (prompt_ids, completion) in enumerate(zip(batch, done, strict=True), begin):
-            rows.append({"index": i, "prompt": prompts[i], "text": story_text(tokenizer, prompt_ids, completion.ids),
-                         "ended": completion.ended, "step": trained.step, "seed": seed})  # fmt: skip
-    return rows
+    done = complete_texts(
+        trained.config, trained.params, trained.tokenizer, prompts, max_new=max_new, sampler=sampler, seed=seed
+    )
+    return [{"index": i, **row, "step": trained.step, "seed": seed} for i, row in enumerate(done)]
 
 
 def stream_one(trained: Trained, prompt: str, max_new: int, sampler: decode.Sampler, seed: int) -> None:

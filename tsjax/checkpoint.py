@@ -135,9 +135,8 @@ def damage(path: Path) -> str | None:
         return f"no {_SEAL}"
     except (ValueError, LookupError, TypeError, AttributeError):
         return f"{_SEAL} is not readable"
-    for name, expected_sum in content[
-        "sha256"
-    ].items():  # Orbax adds a marker of its own at the commit: new files are no damage
+    # Orbax adds a marker of its own at the commit: files that are not in the list are no damage.
+    for name, expected_sum in content["sha256"].items():
         if not (path / name).is_file():
             return f"file {name} is missing"
         if sha256_file(path / name) != expected_sum:

@@ -76,7 +76,7 @@ class Display:
     def __init__(self, total: int, start: int, quiet: bool = False):
         self._console = Console(stderr=False, quiet=quiet, soft_wrap=True)
         self._live = self._console.is_terminal and not quiet
-        self._total, self._last, self._plain_at = total, start, 0.0
+        self._total, self._plain_at = total, 0.0
         self._progress = Progress(
             TextColumn("train"), BarColumn(bar_width=20), TextColumn("{task.completed}/{task.total}"), _State(),
             TimeElapsedColumn(), console=self._console, disable=not self._live, refresh_per_second=4,

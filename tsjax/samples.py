@@ -1,5 +1,6 @@
 """The stories a run tells on its way, and text out of completions."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from tsjax import decode, model
@@ -7,10 +8,12 @@ from tsjax.config import Config
 from tsjax.errors import UserError
 from tsjax.tokenizer import TextTokenizer
 
+BATCH = 64  # rows decoded at once
+
 
 def check_prompts(config: Config, tokenizer: TextTokenizer) -> None:
     """A sampler that can't be, or a prompt that does not fit, must not be found out in the middle of a run."""
-    decode.Sampler(config.sample.temperature, config.sample.top_k, config.sample.top_p)
+    make_sampler(config)
     if config.sample.prompts and config.model.context < 3:
         raise UserError(expected="config.model.context of at least 3 to sample", found=str(config.model.context),
                         todo="lengthen it, or give none: --config.sample.prompts=")  # fmt: skip
@@ -23,17 +26,40 @@ def check_prompts(config: Config, tokenizer: TextTokenizer) -> None:
             )
 
 
+def make_sampler(config: Config) -> decode.Sampler:
+    """The sampler that the config names; UserError when it can't be."""
+    return decode.Sampler(config.sample.temperature, config.sample.top_k, config.sample.top_p)
+
+
 def sample_rows(step: int, config: Config, params: model.Params, tokenizer: TextTokenizer) -> list[dict[str, Any]]:
     """One story for each prompt of the config, always from the same random numbers, so that steps compare."""
     c = config.sample
-    if not c.prompts:
-        return []
-    sampler = decode.Sampler(c.temperature, c.top_k, c.top_p)
-    prompts = [[tokenizer.bos, *ids] for ids in tokenizer.encode(c.prompts)]
-    done = decode.complete(config.model, params, prompts, max_new=c.max_new, eos=tokenizer.eos, sampler=sampler)
+    done = complete_texts(config, params, tokenizer, c.prompts, max_new=c.max_new, sampler=make_sampler(config))
+    return [{"step": step, **row} for row in done]
+
+
+def complete_texts(
+    config: Config,
+    params: model.Params,
+    tokenizer: TextTokenizer,
+    prompts: Sequence[str],
+    *,
+    max_new: int,
+    sampler: decode.Sampler,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """prompt, text and ended of each prompt, in order; prompt i draws with (seed, i) whatever the batch."""
+    ids = [[tokenizer.bos, *row] for row in tokenizer.encode(prompts)]
+    done: list[decode.Completion] = []
+    for begin in range(0, len(ids), BATCH):
+        batch = ids[begin : begin + BATCH]
+        done += decode.complete(
+            config.model, params, batch, max_new=max_new, eos=tokenizer.eos, sampler=sampler, seed=seed,
+            row_seeds=range(begin, begin + len(batch)),
+        )  # fmt: skip
     return [
-        {"step": step, "prompt": prompt, "text": story_text(tokenizer, ids, completion.ids), "ended": completion.ended}
-        for prompt, ids, completion in zip(c.prompts, prompts, done, strict=True)
+        {"prompt": prompt, "text": story_text(tokenizer, row, completion.ids), "ended": completion.ended}
+        for prompt, row, completion in zip(prompts, ids, done, strict=True)
     ]
 
 

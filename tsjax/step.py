@@ -13,9 +13,8 @@ from tsjax.config import Config
 from tsjax.optimizer import Schedule
 
 State = dict[str, Any]  # step int32, params, optimizer, skipped and skips_in_a_row int32, and ema where it is on
-Batch = dict[
-    str, jax.Array
-]  # tokens, targets int32 and weights float32 B x T; positions, segments when documents are packed
+# tokens, targets int32 and weights float32, B x T; positions and segments too when documents are packed
+Batch = dict[str, jax.Array]
 
 
 def init_state(config: Config, optimizer: optax.GradientTransformation) -> State:
@@ -89,28 +88,25 @@ def _accumulate(config: Config, params: model.Params, batch: Batch, key: jax.Arr
 
 def nll_sum(config: Config, params: model.Params, batch: Batch, key: jax.Array | None) -> jax.Array:
     """Weighted sum of -log p(target) over a batch, nats."""
-    decoder = model.bind(config.model, params)
-    x_BxTxE = decoder(batch["tokens"], batch.get("positions"), batch.get("segments"), key)
-    rows = loss.chunk_rows(batch["tokens"].size, config.model.vocab_size)
-    return loss.cross_entropy_sum(
-        x_BxTxE.reshape(-1, config.model.width), decoder.head_VxE, batch["targets"].reshape(-1),
-        batch["weights"].reshape(-1), rows,
-    )  # fmt: skip
+    x_NxE, head_VxE, targets_N, rows = _forward(config, params, batch, key)
+    return loss.cross_entropy_sum(x_NxE, head_VxE, targets_N, batch["weights"].reshape(-1), rows)
 
 
 def make_eval_step(config: Config) -> Callable[[model.Params, Batch], jax.Array]:
     """params, batch -> -log p(target) of each position, nats, float32 B x T. Nothing is donated."""
 
     def eval_step(params: model.Params, batch: Batch) -> jax.Array:
-        decoder = model.bind(config.model, params)
-        x_BxTxE = decoder(batch["tokens"], batch.get("positions"), batch.get("segments"))
-        rows = loss.chunk_rows(batch["tokens"].size, config.model.vocab_size)
-        nll = loss.token_nll(
-            x_BxTxE.reshape(-1, config.model.width), decoder.head_VxE, batch["targets"].reshape(-1), rows
-        )
-        return nll.reshape(batch["targets"].shape)
+        return loss.token_nll(*_forward(config, params, batch, None)).reshape(batch["targets"].shape)
 
     return jax.jit(eval_step)
+
+
+def _forward(config: Config, params: model.Params, batch: Batch, key: jax.Array | None):
+    """What the losses take: final hidden states, head, targets, and how many rows of logits to hold at a time."""
+    decoder = model.bind(config.model, params)
+    x_BxTxE = decoder(batch["tokens"], batch.get("positions"), batch.get("segments"), key)
+    rows = loss.chunk_rows(batch["tokens"].size, config.model.vocab_size)
+    return x_BxTxE.reshape(-1, config.model.width), decoder.head_VxE, batch["targets"].reshape(-1), rows
 
 
 def eval_params(state: State) -> model.Params:

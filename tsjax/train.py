@@ -209,7 +209,7 @@ def derive(config: Config, rates: units.Rates) -> dict[str, Any]:
     rates = dataclasses.replace(rates, total_steps=steps)
     make_schedule(config.optimizer, rates)  # its durations must be good before the run exists
     every = {
-        name: units.to_steps(getattr(getattr(config, name), "every"), rates, f"config.{name}.every")  # noqa: B009
+        name: units.to_steps(getattr(config, name).every, rates, f"config.{name}.every")
         for name in ("eval", "sample", "checkpoint")
     }
     for name, value in every.items():
@@ -227,12 +227,12 @@ def derive(config: Config, rates: units.Rates) -> dict[str, Any]:
 
 def new_manifest(config: Config, shards: Shards, derived: dict[str, Any]) -> dict[str, Any]:
     """What the run began with."""
+    parameters = flops.count_parameters(config.model)
     return {
         "kind": "run",
         **environment(),
         "data": {"fingerprint": shards.fingerprint, "tokenizer": shards.manifest["tokenizer"]},
-        "parameters": {"total": flops.count_parameters(config.model).total}
-        | dataclasses.asdict(flops.count_parameters(config.model)),
+        "parameters": {"total": parameters.total, **dataclasses.asdict(parameters)},
         "flops_per_token": dataclasses.asdict(flops.count_flops(config.model)),
         "derived": derived,
     }
