@@ -5,7 +5,6 @@ untied head) and then float32 arrays, each for all layers before the next, matri
 """
 
 import struct
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from tsjax import families
 from tsjax.config import ModelConfig
 from tsjax.errors import UserError
+from tsjax.tokenizer import SentencePiece, tokenizer_bin
 
 
 def read_v0(path: Path) -> tuple[ModelConfig, dict[str, np.ndarray]]:
@@ -73,55 +73,6 @@ def _halves_from_pairs(rows: np.ndarray, head_dim: int) -> np.ndarray:
     return heads.swapaxes(1, 2).reshape(rows.shape)
 
 
-class Llama2cTokenizer:
-    """A `tokenizer.bin`: greedy merging of the pair with the highest score, as run.c does it.
-
-    Ids 0, 1, 2 are unk, bos, eos; byte b is id b + 3. There is no pad. `decode` drops bos and eos, and the one space that
-    encoding put in front.
-    """
-
-    unk, bos, eos, pad = 0, 1, 2, -1
-
-    def __init__(self, raw: bytes):
-        self.pieces: list[bytes] = []
-        self.scores: list[float] = []
-        at = 4
-        while at < len(raw):
-            score, length = struct.unpack_from("<fi", raw, at)
-            self.pieces.append(raw[at + 8 : at + 8 + length])
-            self.scores.append(score)
-            at += 8 + length
-        self.ids = {piece: i for i, piece in enumerate(self.pieces)}
-
-    @property
-    def vocab_size(self) -> int:
-        return len(self.pieces)
-
-    def encode(self, texts: Iterable[str]) -> list[list[int]]:
-        return [self._encode(text) for text in texts]
-
-    def _encode(self, text: str) -> list[int]:
-        ids: list[int] = []
-        for character in f" {text}" if text else "":
-            piece = character.encode()
-            ids += [self.ids[piece]] if piece in self.ids else [byte + 3 for byte in piece]
-        while True:
-            best = max(
-                ((self.scores[self.ids[pair]], -i) for i in range(len(ids) - 1)
-                 if (pair := self.pieces[ids[i]] + self.pieces[ids[i + 1]]) in self.ids),
-                default=None,
-            )  # fmt: skip
-            if best is None:
-                return ids
-            i = -best[1]
-            ids[i : i + 2] = [self.ids[self.pieces[ids[i]] + self.pieces[ids[i + 1]]]]
-
-    def decode(self, ids: Iterable[int]) -> str:
-        kept = [i for i in ids if i not in (self.bos, self.eos)]
-        raw = b"".join(bytes([i - 3]) if 3 <= i < 259 else self.pieces[i] for i in kept)
-        return raw.decode(errors="replace").removeprefix(" ")
-
-
-def read_tokenizer(path: Path) -> Llama2cTokenizer:
-    """Reads `tokenizer.bin`."""
-    return Llama2cTokenizer(Path(path).read_bytes())
+def read_tokenizer(path: Path) -> SentencePiece:
+    """Reads `tokenizer.bin`; UserError if it is not whole."""
+    return tokenizer_bin.read(path)

@@ -8,16 +8,17 @@ import sentencepiece
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.tsjax.test_corpus import CHARACTERS, stories
-from tsjax import tokenizer as module
+from tests.expect import refused
+from tests.texts import CHARACTERS, awkward, chats, stories
 from tsjax.errors import UserError
-from tsjax.tokenizer import Tokenizer, check_special_ids, evenly, train
+from tsjax.tokenizer import MARKERS, SentencePiece
+from tsjax.tokenizer.sentence_piece import train
 
 TEXTS = stories(400)
 
 
 @pytest.fixture(scope="module")
-def tokenizer() -> Tokenizer:
+def tokenizer() -> SentencePiece:
     return train(TEXTS, 512)
 
 
@@ -78,8 +79,8 @@ def test_workers_keep_order(tokenizer):
 
 def test_save_and_load(tokenizer, tmp_path):
     tokenizer.save(tmp_path / "tokenizer.model")
-    loaded = Tokenizer.load(tmp_path / "tokenizer.model")
-    assert loaded.fingerprint == tokenizer.fingerprint == Tokenizer.from_bytes(loaded._model).fingerprint
+    loaded = SentencePiece.load(tmp_path / "tokenizer.model")
+    assert loaded.fingerprint == tokenizer.fingerprint == SentencePiece(loaded.model).fingerprint
     assert loaded.encode(TEXTS[:3]) == tokenizer.encode(TEXTS[:3])
 
 
@@ -121,43 +122,108 @@ def test_no_text_is_refused():
 @pytest.mark.parametrize("damage", [lambda m: b"", lambda m: m[:-1], lambda m: m[: len(m) // 2], lambda m: b"no model"])
 def test_a_damaged_model_is_named(tokenizer, tmp_path, damage):
     path = tmp_path / "tokenizer.model"
-    path.write_bytes(damage(tokenizer._model))
+    path.write_bytes(damage(tokenizer.model))
     with pytest.raises(UserError, match=r"tokenizer\.model"):
-        Tokenizer.load(path)
+        SentencePiece.load(path)
     with pytest.raises(UserError, match=r"nowhere\.model"):
-        Tokenizer.load(tmp_path / "nowhere.model")
+        SentencePiece.load(tmp_path / "nowhere.model")
 
 
-def test_special_ids_must_be_distinct_and_present(tokenizer):
-    class Clash:
-        unk, bos, eos, pad = 0, 1, 1, -1
-
-    with pytest.raises(UserError, match="unk 0, bos 1, eos 1, pad -1"):
-        check_special_ids(Clash())
-    Clash.eos, Clash.pad = 2, 0
-    with pytest.raises(UserError, match="pad 0"):
-        check_special_ids(Clash())
-    Clash.pad = -1
-    check_special_ids(Clash())
+def test_a_model_without_bos_is_refused():
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(TEXTS), model_writer=model, vocab_size=100, bos_id=-1, minloglevel=2
     )
-    with pytest.raises(UserError, match="bos -1"):
-        Tokenizer.from_bytes(model.getvalue())
+    with refused("bos -1"):
+        SentencePiece(model.getvalue())
 
 
-@given(lengths=st.lists(st.integers(1, 50), min_size=1, max_size=200), wanted=st.integers(1, 3000))
-def test_the_sample_is_even(lengths, wanted):
-    texts = ["x" * n for n in lengths]
-    total = sum(lengths)
-    taken = sum(map(len, evenly(texts, total, wanted)))
-    assert min(wanted, total) <= taken < min(wanted, total) + 50
-    head = sum(map(len, evenly(texts[: len(texts) // 2], total, wanted)))
-    share = sum(lengths[: len(texts) // 2]) * min(wanted, total) / total
-    assert share <= head < share + 50
+def _model(**settings) -> SentencePiece:
+    model = io.BytesIO()
+    lossless = {
+        "byte_fallback": True,
+        "normalization_rule_name": "identity",
+        "remove_extra_whitespaces": False,
+        "allow_whitespace_only_pieces": True,
+        "model_type": "bpe",
+        "vocab_size": 400,
+    }
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(TEXTS), model_writer=model, minloglevel=2, **lossless | settings
+    )
+    return SentencePiece(model.getvalue())
 
 
-def test_the_protocol_is_what_sentencepiece_offers(tokenizer):
-    held: module.TextTokenizer = tokenizer  # mypy checks it; the attributes below are all that tsjax uses
-    assert all(hasattr(held, name) for name in module.TextTokenizer.__annotations__)
+@pytest.mark.parametrize(
+    "settings, lossless",
+    [
+        ({}, True),
+        ({"add_dummy_prefix": False}, True),
+        ({"model_type": "unigram"}, True),
+        ({"byte_fallback": False, "vocab_size": 200}, False),
+        ({"remove_extra_whitespaces": True}, False),
+        ({"normalization_rule_name": "nfkc"}, False),
+    ],
+)
+def test_lossless_is_claimed_where_it_holds(settings, lossless):
+    tokenizer = _model(**settings)
+    texts = [*awkward(300), *TEXTS[:50]]
+    kept = [tokenizer.decode(ids) == text for ids, text in zip(tokenizer.encode(texts), texts, strict=True)]
+    assert tokenizer.lossless == lossless == all(kept)
+
+
+@pytest.fixture(scope="module", params=["bpe", "unigram"])
+def chat(request) -> SentencePiece:
+    return train([*TEXTS, *chats(100)], 512, kind=request.param, chat=True)
+
+
+def test_chat_markers_are_single_pieces_behind_the_bytes(chat):
+    assert (chat.unk, chat.bos, chat.eos, chat.pad, chat.vocab_size) == (0, 1, 2, 511, 512)
+    assert chat.pieces(range(3, 259)) == [f"<0x{byte:02X}>" for byte in range(256)]
+    assert chat.markers == {"system": 259, "user": 260, "assistant": 261}
+    for text in chats(20, seed=1):
+        (ids,) = chat.encode([text])
+        for speaker, marker in MARKERS.items():
+            assert ids.count(chat.markers[speaker]) == text.count(marker)
+        assert chat.decode(ids) == text
+        assert "".join(chat.pieces(ids)) == " " + text
+
+
+@given(text=st.lists(st.text(CHARACTERS) | st.sampled_from([*MARKERS.values(), " ", "\u2581"])).map("".join))
+def test_round_trip_with_markers(chat, text):
+    (ids,) = chat.encode([text])
+    assert chat.lossless and chat.decode(ids) == text
+
+
+def test_the_kind_decides_and_training_is_deterministic():
+    texts = [*TEXTS, *chats(50)]
+    made = [train(texts, 512, kind=kind, chat=chat) for kind in ("bpe", "unigram") for chat in (False, True)]
+    again = [train(iter(texts), 512, kind=kind, chat=chat) for kind in ("bpe", "unigram") for chat in (False, True)]
+    assert [t.fingerprint for t in made] == [t.fingerprint for t in again]
+    assert len({t.fingerprint for t in made}) == 4
+
+
+@pytest.mark.parametrize("chat", [False, True])
+def test_a_unigram_vocabulary_that_cannot_be_is_refused_with_one_that_can(chat):
+    with pytest.raises(UserError) as caught:
+        train(TEXTS[:50], 20_000, kind="unigram", chat=chat)
+    most = int(str(caught.value).split("at most ")[1].split()[0])
+    assert train(TEXTS[:50], most, kind="unigram", chat=chat).vocab_size == most
+    with refused("at most"):
+        train(TEXTS[:50], most + 1, kind="unigram", chat=chat)
+
+
+def test_markers_can_be_added_and_change_no_other_id(tokenizer):
+    added = tokenizer.with_markers()
+    assert added.markers == {"system": 512, "user": 513, "assistant": 514} and added.vocab_size == 515
+    assert added.encode(TEXTS) == tokenizer.encode(TEXTS)
+    text = "[SYS]a [INST] b[/INST]"
+    assert added.decode(added.encode([text])[0]) == text
+    assert [i for i in added.encode([text])[0] if i >= 512] == [512, 513, 514]
+    assert added.with_markers() is added
+
+
+def test_pieces_show_the_text(tokenizer):
+    (ids,) = tokenizer.encode(["Ba é"])
+    shown = tokenizer.pieces([tokenizer.bos, *ids, tokenizer.eos, tokenizer.pad])
+    assert "".join(shown) == "<s> Ba <0xC3><0xA9></s><pad>"

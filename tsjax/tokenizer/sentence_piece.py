@@ -1,7 +1,6 @@
-"""The tokenizer: text <-> ids, with a fingerprint that every later stage checks.
+"""SentencePiece as a `Tokenizer`, and its training.
 
-`TextTokenizer` is the small protocol that the rest of tsjax relies on; `Tokenizer` is SentencePiece behind
-it, and `train` makes one whose conversions are exact (to Hugging Face, llama2.c, GGUF): BPE with byte
+`train` makes models whose conversions are exact (to Hugging Face, llama2.c, GGUF): BPE or unigram with byte
 fallback, identity normalisation and no collapsed spaces, so that `decode(encode(text)) == text` for any text.
 """
 
@@ -9,40 +8,31 @@ import hashlib
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import sentencepiece
+from sentencepiece import sentencepiece_model_pb2
 
 from tsjax.atomic import write_atomic
 from tsjax.errors import UserError
+from tsjax.tokenizer.interface import MARKERS, check_special_ids
+
+messages: Any = sentencepiece_model_pb2  # whose classes are made when it is imported
 
 SPACE = "\u2581"  # SentencePiece's own sign for a space
 MIN_VOCAB = 300  # 256 bytes, four special ids, and some letters
+NORMAL, USER_DEFINED, BYTE = 1, 4, 6  # types of pieces in a model
 
 
-class TextTokenizer(Protocol):
-    """What tsjax needs of a tokenizer. Ids are in [0, vocab_size); `pad` and `unk` are -1 where absent."""
+class SentencePiece:
+    """A SentencePiece model (see `Tokenizer`). Make one with `load`, `train`, or from a serialized model.
 
-    vocab_size: int
-    bos: int  # begins every document
-    eos: int  # ends every document, and stops decoding
-    unk: int
-    pad: int
-    fingerprint: str  # hex sha256 of everything that decides the ids
+    A chat marker is a user-defined piece; the space in front of it stays a piece of its own.
+    """
 
-    def encode(self, texts: Sequence[str], workers: int = 1) -> list[list[int]]:
-        """The ids of each text, in order, without special ids; the number of `workers` changes only time."""
-
-    def decode(self, ids: Iterable[int]) -> str:
-        """The text of `ids`; bos, eos and pad are dropped."""
-
-    def save(self, path: Path) -> None:
-        """Writes one file, atomically, from which `load` makes an equal tokenizer."""
-
-
-class Tokenizer:
-    """SentencePiece as a `TextTokenizer`. Make one with `load`, `from_bytes` or `train`."""
+    file = "tokenizer.model"
 
     def __init__(self, model: bytes, name: str = "the tokenizer"):
         """`model`: a serialized SentencePiece model; `name` stands in errors. UserError if unusable."""
@@ -56,7 +46,7 @@ class Tokenizer:
                 found=f"{len(model):,} bytes that are none",
                 todo="copy or train it again",
             ) from e
-        self._model = model
+        self.model = model
         self.vocab_size: int = self._pieces.get_piece_size()
         self.bos: int = self._pieces.bos_id()
         self.eos: int = self._pieces.eos_id()
@@ -67,9 +57,25 @@ class Tokenizer:
         # Only a model with byte fallback can spell the sign that SentencePiece keeps for itself.
         spelled = [self._pieces.piece_to_id(f"<0x{byte:02X}>") for byte in range(256)]
         self._byte_ids = spelled if all(map(self._pieces.is_byte, spelled)) else None
+        proto = self.proto()
+        ids = {speaker: self._pieces.piece_to_id(marker) for speaker, marker in MARKERS.items()}
+        self.markers = {speaker: i for speaker, i in ids.items() if proto.pieces[i].type == USER_DEFINED}
+        normalizer, trainer = proto.normalizer_spec, proto.trainer_spec
+        self.lossless: bool = (
+            self._byte_ids is not None
+            and trainer.byte_fallback
+            and not trainer.treat_whitespace_as_suffix
+            and not normalizer.precompiled_charsmap
+            and not normalizer.remove_extra_whitespaces
+            and normalizer.escape_whitespaces
+            and not proto.denormalizer_spec.precompiled_charsmap
+        )
+
+    def __reduce__(self):
+        return SentencePiece, (self.model,)
 
     @classmethod
-    def load(cls, path: Path) -> "Tokenizer":
+    def load(cls, path: Path) -> "SentencePiece":
         """Reads a `tokenizer.model`; UserError if there is none, it is damaged, or its special ids clash."""
         try:
             return cls(Path(path).read_bytes(), str(path))
@@ -80,17 +86,16 @@ class Tokenizer:
                 todo="check the path",
             ) from e
 
-    @classmethod
-    def from_bytes(cls, model: bytes) -> "Tokenizer":
-        """The tokenizer of a serialized SentencePiece model."""
-        return cls(model)
-
     def save(self, path: Path) -> None:
         """Writes the SentencePiece model file, atomically."""
-        write_atomic(path, self._model)
+        write_atomic(path, self.model)
+
+    def proto(self) -> Any:
+        """The model as SentencePiece's own message: pieces with scores and types, and how it was trained."""
+        return messages.ModelProto.FromString(self.model)
 
     def encode(self, texts: Sequence[str], workers: int = 1) -> list[list[int]]:
-        """See `TextTokenizer.encode`."""
+        """See `Tokenizer.encode`."""
         ids = self._pieces.encode(list(texts), num_threads=workers)
         if self._byte_ids is not None:
             for i, text in enumerate(texts):
@@ -116,28 +121,67 @@ class Tokenizer:
         return out
 
     def decode(self, ids: Iterable[int]) -> str:
-        """See `TextTokenizer.decode`."""
+        """See `Tokenizer.decode`."""
         return self._pieces.decode([int(i) for i in ids])  # control pieces have no text
 
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """See `Tokenizer.pieces`."""
+        return [self._pieces.id_to_piece(int(i)).replace(SPACE, " ") for i in ids]
 
-def check_special_ids(tokenizer: TextTokenizer, name: str = "the tokenizer") -> None:
-    """UserError unless bos and eos exist, and bos, eos, unk and pad (where present) are pairwise distinct."""
-    special = {key: getattr(tokenizer, key) for key in ("unk", "bos", "eos", "pad")}
-    present = [i for i in special.values() if i >= 0]
-    if min(special["bos"], special["eos"]) < 0 or len(set(present)) < len(present):
-        raise UserError(
-            expected=f"distinct ids for bos and eos, and for unk and pad where present, in {name}",
-            found=", ".join(f"{key} {i}" for key, i in special.items()),
-            todo="train a tokenizer with `tsjax prepare`, or give another",
-        )
+    def with_markers(self) -> "SentencePiece":
+        """This model with all chat markers as pieces; those that it lacks come after all other ids."""
+        missing = [marker for speaker, marker in MARKERS.items() if speaker not in self.markers]
+        proto = self.proto()
+        taken = {piece.piece for piece in proto.pieces}
+        if clash := taken.intersection(missing):
+            raise UserError(
+                expected="chat markers that are no ordinary pieces", found=min(clash), todo="train another tokenizer"
+            )
+        for marker in missing:
+            proto.pieces.add(piece=marker, score=0, type=USER_DEFINED)
+        return SentencePiece(proto.SerializeToString(deterministic=True)) if missing else self
+
+    def parts(self) -> list[tuple[int, ...]]:
+        """For each id the ids that spell the same text in smaller pieces.
+
+        The two halves are those that SentencePiece puts together first. A piece with nothing smaller is its own part,
+        an id that no text gives has none. UserError without byte fallback.
+        """
+        pieces = self.proto().pieces
+        ids = {p.piece: i for i, p in enumerate(pieces) if p.type == NORMAL}
+        if self._byte_ids is None or SPACE not in ids:
+            raise UserError(
+                expected="a tokenizer that can spell every byte, for rare = split",
+                found="a SentencePiece model without byte fallback",
+                todo="set rare to drop or unk, or give another tokenizer",
+            )
+        parts: list[tuple[int, ...]] = []
+        for i, p in enumerate(pieces):
+            text = p.piece
+            halves = [(text[:at], text[at:]) for at in range(1, len(text))]
+            splits = [(ids[a], ids[b]) for a, b in halves if a in ids and b in ids]
+            if p.type in (BYTE, USER_DEFINED) or text == SPACE:
+                # As a byte, the space that SentencePiece puts in front of every text would be taken for text.
+                parts.append((i,))
+            elif p.type != NORMAL:
+                parts.append(())
+            elif splits:
+                parts.append(max(splits, key=lambda pair: min(pieces[half].score for half in pair)))
+            else:
+                spelled = ([ids[c]] if c == SPACE else [self._byte_ids[b] for b in c.encode()] for c in text)
+                parts.append(tuple(chain.from_iterable(spelled)))
+        return parts
 
 
-def train(texts: Iterable[str], vocab_size: int, *, character_coverage: float = 1.0) -> Tokenizer:
-    """A SentencePiece BPE of exactly `vocab_size` pieces: unk, bos, eos = 0, 1, 2; bytes 3 to 258; pad last.
+def train(
+    texts: Iterable[str], vocab_size: int, *, kind: str = "bpe", chat: bool = False, character_coverage: float = 1.0
+) -> SentencePiece:
+    """A SentencePiece model of exactly `vocab_size` pieces: unk, bos, eos = 0, 1, 2; bytes 3 to 258; pad last.
 
-    The same texts give the same model bytes, on any machine with the same SentencePiece. Give it 10 to 20 MB
-    of text (`evenly`); more changes little. Raises UserError, with the size that works, if `vocab_size` is
-    below `MIN_VOCAB` or the letters of the texts, or above what the words of the texts can fill.
+    `kind`: bpe or unigram. With `chat` the markers are pieces 259 to 261. The same texts give the same model bytes,
+    on any machine with the same SentencePiece. Give it 10 to 20 MB of text (`evenly`); more changes little. Raises
+    UserError, with the size that works, if `vocab_size` is below `MIN_VOCAB` or the letters of the texts, or above
+    what the words of the texts can fill.
     """
     if vocab_size < MIN_VOCAB:
         raise UserError(
@@ -146,38 +190,28 @@ def train(texts: Iterable[str], vocab_size: int, *, character_coverage: float = 
             todo=f"set vocab_size to {MIN_VOCAB} or more",
         )
     texts = list(texts)
+    settings: dict[str, Any] = {"model_type": kind, "vocab_size": vocab_size, "character_coverage": character_coverage}
+    if chat:
+        settings["user_defined_symbols"] = [*MARKERS.values()]
     try:
-        return Tokenizer(_train(texts, vocab_size, vocab_size - 1, character_coverage))
+        model = _train(texts, pad_id=vocab_size - 1, **settings)
+        return SentencePiece(_bytes_first(model) if chat else model)
     except RuntimeError as e:
         error = e
     if "pieces_size() - 1) == (it->first)" in str(error):
         # With a pad id past the last piece SentencePiece stops before it says how many pieces it can make.
         try:
-            _train(texts, vocab_size, -1, character_coverage)
+            _train(texts, pad_id=-1, **settings)
         except RuntimeError as e:
             error = e
     raise _explained(error, vocab_size) from error
 
 
-def evenly(texts: Iterable[str], total_bytes: int, wanted_bytes: int) -> Iterator[str]:
-    """About `wanted_bytes` of whole texts, spread evenly over texts of `total_bytes` (UTF-8) together."""
-    seen = taken = 0
-    for text in texts:
-        seen += len(text.encode())
-        # Behind its even share, the sample takes this text whole.
-        if taken * total_bytes < seen * min(wanted_bytes, total_bytes):
-            taken += len(text.encode())
-            yield text
-
-
-def _train(texts: list[str], vocab_size: int, pad: int, character_coverage: float) -> bytes:
+def _train(texts: list[str], **settings: Any) -> bytes:
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=_sentences(texts),
         model_writer=model,
-        model_type="bpe",
-        vocab_size=vocab_size,
-        character_coverage=character_coverage,
         split_digits=True,
         allow_whitespace_only_pieces=True,
         byte_fallback=True,
@@ -186,13 +220,25 @@ def _train(texts: list[str], vocab_size: int, pad: int, character_coverage: floa
         unk_id=0,
         bos_id=1,
         eos_id=2,
-        pad_id=pad,
         unk_surface=r" \342\201\207 ",  # " ⁇ ", as llama2.c
         max_sentence_length=4 * _MAX_SENTENCE,  # bytes; longer ones would be left out without a word
         num_threads=2,  # a constant, because the model file records it
         minloglevel=2,
+        **settings,
     )
     return model.getvalue()
+
+
+def _bytes_first(model: bytes) -> bytes:
+    """`model` with its user-defined pieces behind the bytes: llama2.c looks for byte b at id b + 3."""
+    proto = messages.ModelProto.FromString(model)
+    pieces = [messages.ModelProto.SentencePiece.FromString(piece.SerializeToString()) for piece in proto.pieces]
+    place = {BYTE: 1, USER_DEFINED: 2}  # among them; the special ids come before, all others after
+    last = max(i for i, piece in enumerate(pieces) if piece.type in place)
+    pieces[: last + 1] = sorted(pieces[: last + 1], key=lambda piece: place.get(piece.type, 0))
+    del proto.pieces[:]
+    proto.pieces.extend(pieces)
+    return proto.SerializeToString(deterministic=True)
 
 
 _MAX_SENTENCE = 16_384  # characters
