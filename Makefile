@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test reference drill check install clean
+.PHONY: quickstart test reference peers drill check install clean
 
 # One environment for everything; rebuilt when the pins or the package's own list change.
 .venv/core: pyproject.toml constraints.txt
@@ -24,6 +24,11 @@ test: .venv/dev
 
 reference: .venv/dev
 	$(BIN)/python -m pytest -m reference tests/reference
+
+# Ray is large, so it is installed only here.
+peers: .venv/dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ray]'
+	$(BIN)/python -m pytest -m peers
 
 drill: .venv/dev
 	$(BIN)/python -m tests.kill_drill --kills 20

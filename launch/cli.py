@@ -48,20 +48,23 @@ def make_parser() -> Parser:
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--out", type=Path, required=True, help="folder for stories.jsonl.zst and manifest.json")
 
-    p = verb("prepare", "Text or JSONL (also .gz, .zst) to a tokenizer and token shards.",
-             "tsjax prepare stories.txt.gz --vocab-size 4096 --out data/stories-4096")  # fmt: skip
-    p.add_argument("inputs", type=Path, nargs="+", help="files, or folders of them; text is separated by <|endoftext|>")
-    p.add_argument("--out", type=Path, required=True, help="shard folder")
+    p = verb("prepare", "Any corpus to a tokenizer, token shards and a report on what is in it.",
+             "tsjax prepare stories.txt.gz --vocab-size 4096 --report --out data/stories-4096\n"
+             "  tsjax prepare hf://roneneldan/TinyStories --out data/v1\n"
+             "  tsjax prepare TinyStories_all_data.tar.gz --where source=GPT-4 --out data/gpt4\n"
+             "  tsjax prepare --out data/stories-4096 --show 3")  # fmt: skip
+    prepare_arguments(p)
+
+    p = verb("instruct", "Stories with words, features and summaries to TinyStories-Instruct documents.",
+             "tsjax instruct TinyStories_all_data.tar.gz --where source=GPT-4 --ood --out data/instruct-ood")  # fmt: skip
+    p.add_argument("inputs", nargs="+", help="files, folders or hf:// data sets of such records")
+    p.add_argument("--out", type=Path, required=True, help="folder for train.jsonl.zst, valid.jsonl.zst, manifest.json")
     p.add_argument(
-        "--valid", type=Path, nargs="+", default=[], help="validation files (default: a share of the inputs)"
+        "--ood", action="store_true", help="never Summary and Words together in training, always in validation"
     )
-    p.add_argument("--valid-fraction", type=float, default=0.01, help="that share (default 0.01)")
-    p.add_argument("--vocab-size", type=int, default=4096, help="pieces of the new tokenizer (default 4096)")
-    p.add_argument("--tokenizer", type=Path, help="use this SentencePiece model instead of training one")
-    p.add_argument("--text-key", default="text", help="JSONL field with the text (default text)")
-    p.add_argument(
-        "--workers", type=int, help="encoding threads (default: all cores; the output does not depend on it)"
-    )
+    p.add_argument("--where", action="append", default=[], metavar="FIELD=VALUE", help="only records like that")
+    p.add_argument("--valid-fraction", type=float, default=0.01, help="share for validation (default 0.01)")
+    p.add_argument("--seed", type=int, default=0)
 
     p = verb("train", "Train a run, or continue it: resuming is the default.",
              "tsjax train --config=configs/tinystories.py:1m --config.data.path=data/v2 --run runs/1m")  # fmt: skip
@@ -77,6 +80,7 @@ def make_parser() -> Parser:
     p.add_argument(
         "--prompts", type=Path, help="file of prompts: .json list, .jsonl with a prompt field, or one a line"
     )
+    p.add_argument("--chat", action="store_true", help="each prompt is what the user says")
     p.add_argument("--count", type=int, default=1, help="stories per prompt (default 1)")
     p.add_argument("--max-new", type=int, default=256, help="new tokens at most (default 256)")
     p.add_argument("--temperature", type=float, default=0.8, help="0 = greedy (default 0.8)")
@@ -93,6 +97,50 @@ def make_parser() -> Parser:
 
     verb("doctor", "Devices, versions, memory, and what is missing.", "tsjax doctor")
     return parser
+
+
+def prepare_arguments(p: argparse.ArgumentParser) -> None:
+    p.add_argument("inputs", nargs="*", help="files, folders, archives, hf://OWNER/NAME[@REVISION][/FILE or *]; "
+                   "none: show what --out holds")  # fmt: skip
+    p.add_argument("--out", type=Path, required=True, help="shard folder")
+    p.add_argument("--valid", nargs="+", default=[], help="validation inputs (default: a share of the inputs)")
+    p.add_argument("--valid-fraction", type=float, default=0.01, help="that share (default 0.01)")
+    p.add_argument("--seed", type=int, default=0, help="of the drawn split")
+    p.add_argument("--workers", type=int, help="processes (default: one a core; the output does not depend on it)")
+    p.add_argument("--on", choices=("processes", "ray"), default="processes", help="where the workers are")
+    p.add_argument("--ray-address", help="the Ray cluster (default $RAY_ADDRESS, else one on this machine)")
+
+    g = p.add_argument_group("what the inputs are")
+    g.add_argument("--format", default="auto", help="auto (by name), text (<|endoftext|> between documents), blank-lines, "
+                   "lines, instruct, chat, jsonl, json, parquet")  # fmt: skip
+    g.add_argument("--text-key", default="", help="field of the text in records (default: text, story, ... as found)")
+    g.add_argument("--where", action="append", default=[], metavar="FIELD=VALUE", help="only records like that")
+
+    g = p.add_argument_group("tokenizer")
+    g.add_argument("--tokenizer", help="use this one (.model, tokenizer.json, vocab.json + merges.txt, tokenizer.bin, "
+                   "word list .txt, or a folder of one)")  # fmt: skip
+    g.add_argument("--kind", help="else train one: bpe (SentencePiece, default), unigram, byte-bpe, words")
+    g.add_argument("--vocab-size", type=int, help="of that size (default 4096)")
+    g.add_argument("--top", type=int, default=0, metavar="K", help="keep only the K tokens that are most used here")
+    g.add_argument("--rare", default="", help="with --top or a word list, what is not in the vocabulary: drop (the document), "
+                   "unk, split (into smaller tokens)")  # fmt: skip
+    g.add_argument("--chat", action="store_true", help="the marks of turns, [INST] and [/INST], are one token each")
+
+    g = p.add_argument_group("repairs (all off; each is counted and part of the fingerprint)")
+    g.add_argument("--fix-encoding", action="store_true", help="mend mojibake and control characters (ftfy)")
+    g.add_argument("--min-characters", type=int, default=0, metavar="N", help="leave out shorter documents")
+    g.add_argument("--final-punctuation", action="store_true", help="leave out documents that stop in mid-sentence")
+    g.add_argument("--drop-duplicates", action="store_true", help="leave out copies within the training split")
+    g.add_argument("--drop-near-duplicates", action="store_true", help="and near copies")
+    g.add_argument("--near", type=float, default=0.7, help="alike from this Jaccard similarity of 5-word runs on "
+                   "(default 0.7; 1 = equal words only)")  # fmt: skip
+
+    g = p.add_argument_group("looking at it")
+    g.add_argument("--report", action="store_true", help="print the report (it is always in OUT/report.json)")
+    g.add_argument(
+        "--show", type=int, default=0, metavar="N", help="print N documents and N packed rows token by token"
+    )
+    g.add_argument("--context", type=int, default=256, help="length of those rows (default 256)")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -144,6 +192,10 @@ def run_verb(arguments: argparse.Namespace, overrides: list[str]) -> int:
             from launch.prepare import prepare
 
             prepare(arguments)
+        case "instruct":
+            from launch.prepare import instruct
+
+            instruct(arguments)
         case "train":
             stop = Stop().install()
             from launch import config_file

@@ -21,15 +21,16 @@ def print_loss(folder: Path, data: Path | None) -> None:
         raise UserError(
             expected=f"shards of tokenizer {trained.tokenizer.fingerprint[:12]}, with which {folder} was trained",
             found=f"{shards.tokenizer().fingerprint[:12]} in {shards.folder}",
-            todo=f"prepare them with --tokenizer {folder}/tokenizer.model",
+            todo=f"prepare them with --tokenizer {folder / trained.tokenizer.file}",
         )
     config = trained.config
     mesh = make_mesh()
     check_batch(mesh, config.eval.batch_size, "the run's config.eval.batch_size")
-    rows = make_rows(shards.tokens("valid"), shards.document_starts("valid"), config.model.context, config.data.packing)
+    rows = make_rows(shards, "valid", config.model.context, config.data)
     found = evaluate(
-        trained.params, make_eval_step(config), rows, text_bytes=shards.bytes("valid"), mesh=mesh,
-        documents=shards.documents_count("valid"), batch_size=config.eval.batch_size,
+        trained.params, make_eval_step(config), rows, mesh=mesh, batch_size=config.eval.batch_size,
+        text_bytes=shards.bytes("valid") if config.data.loss == "all" else None,
+        documents=shards.documents_count("valid"),
     )  # fmt: skip
     assert found is not None
     row = {

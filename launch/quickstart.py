@@ -7,9 +7,10 @@ from data_gen.offline import write_corpus
 from launch import config_file
 from launch.prepare import summary
 from launch.sample import complete_all
-from tsjax import shards
+from tsjax.prepare import prepare
 from tsjax.samples import make_sampler
 from tsjax.stop import Stop
+from tsjax.tokenizer import Recipe
 from tsjax.train import train
 from tsjax.trained import open_trained
 
@@ -27,7 +28,7 @@ def quickstart(run: Path, stories: int, fresh: bool, stop: Stop) -> dict | None:
     config = config_file.load("configs/quickstart.py", [])
     print(f"[2/4] tokenizer and token shards ({config.model.vocab_size:,} pieces)", flush=True)
     folder = data / f"shards-{stories}"
-    manifest = shards.prepare([documents], folder, vocab_size=config.model.vocab_size)
+    manifest = prepare([documents], folder, recipe=Recipe(vocab_size=config.model.vocab_size))
     print(summary(manifest))
     print("[3/4] training", flush=True)
     config = config_file.load("configs/quickstart.py", [f"--config.data.path={folder}"])

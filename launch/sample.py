@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 from tsjax import decode
+from tsjax.corpus import chat
 from tsjax.errors import UserError
-from tsjax.samples import complete_texts, story_text
+from tsjax.samples import complete_texts, prompt_ids, stops, story_text
 from tsjax.trained import Trained, open_trained
 
 CHUNK = 16  # tokens between two prints of a streamed story
@@ -28,6 +29,8 @@ def sample(arguments: argparse.Namespace) -> None:
     for prompt in prompts:
         if any("\ud800" <= character <= "\udfff" for character in prompt):
             raise UserError(expected="prompts in UTF-8", found=repr(prompt[:40]), todo="check the terminal's encoding")
+    if arguments.chat:
+        prompts = [chat.prompt([chat.Turn("user", prompt)]) for prompt in prompts]
     prompts = [prompt for prompt in prompts for _ in range(arguments.count)]
     trained = open_trained(arguments.run)
     if arguments.out is None and len(prompts) == 1:
@@ -79,7 +82,7 @@ def complete_all(trained: Trained, prompts: list[str], max_new: int, sampler: de
 def stream_one(trained: Trained, prompt: str, max_new: int, sampler: decode.Sampler, seed: int) -> None:
     """Prints while the story is written; a piece is printed once the text before it can't change any more."""
     tokenizer = trained.tokenizer
-    ids = [tokenizer.bos, *tokenizer.encode([prompt])[0]]
+    (ids,) = prompt_ids(tokenizer, [prompt])
     sys.stdout.write(prompt)
     printed = ""
     for (completion,) in decode.stream(
@@ -87,7 +90,7 @@ def stream_one(trained: Trained, prompt: str, max_new: int, sampler: decode.Samp
         trained.params,
         [ids],
         max_new=max_new,
-        eos=tokenizer.eos,
+        stops=stops(tokenizer),
         sampler=sampler,
         seed=seed,
         chunk=CHUNK,

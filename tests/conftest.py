@@ -26,9 +26,11 @@ def no_network(monkeypatch):
 def shard_folder(tmp_path_factory) -> Path:
     """Token shards of 300 offline stories, 512 pieces."""
     from data_gen.offline import write_corpus
-    from tsjax.shards import prepare
+    from tsjax.corpus.split import Splitting
+    from tsjax.prepare import prepare
+    from tsjax.tokenizer import Recipe
 
     folder = tmp_path_factory.mktemp("corpus")
     write_corpus(folder / "stories", 300, seed=7)
-    prepare([folder / "stories"], folder / "shards", vocab_size=512, valid_fraction=0.1)
+    prepare([folder / "stories"], folder / "shards", recipe=Recipe(vocab_size=512), splitting=Splitting(0.1))
     return folder / "shards"

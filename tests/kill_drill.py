@@ -165,10 +165,12 @@ def terminate(folder: Path, data: Path, expected: dict[str, bytes]) -> None:
 
 def make_data(folder: Path) -> Path:
     from data_gen.offline import write_corpus
-    from tsjax.shards import prepare
+    from tsjax.corpus.split import Splitting
+    from tsjax.prepare import prepare
+    from tsjax.tokenizer import Recipe
 
     write_corpus(folder / "stories", 400, seed=1)
-    prepare([folder / "stories"], folder / "shards", vocab_size=512, valid_fraction=0.1)
+    prepare([folder / "stories"], folder / "shards", recipe=Recipe(vocab_size=512), splitting=Splitting(0.1))
     return folder / "shards"
 
 

@@ -63,6 +63,8 @@ class DataConfig:
     path: str = knob("", "folder of token shards, as `tsjax prepare` writes it")
     packing: str = knob("concat", "concat = cut the stream every `context` tokens; documents = whole documents, masked apart",
                         ("concat", "documents"))  # fmt: skip
+    loss: str = knob("all", "all = every token is learned; assistant = of chats, only what the assistant says",
+                     ("all", "assistant"))  # fmt: skip
     seed: int = knob(0, "order of the rows", least=0)
 
 

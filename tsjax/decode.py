@@ -53,13 +53,13 @@ class Carry(NamedTuple):
     slot: jax.Array  # scalar: the next cache slot to write
     start_B: jax.Array  # first slot of each row's text
     limit_B: jax.Array  # most tokens each row may draw
-    done_B: jax.Array  # has drawn EOS, or as many tokens as it may
+    done_B: jax.Array  # has drawn a stop, or as many tokens as it may
     written: jax.Array  # scalar: tokens drawn so far
 
 
 class Completion(NamedTuple):
-    ids: list[int]  # new tokens, without EOS
-    ended: bool  # by EOS, not by the length limit
+    ids: list[int]  # new tokens, without the stop
+    ended: bool  # by a stop, not by the length limit
 
 
 def filtered(logits_BxV: jax.Array, sampler: Sampler) -> tuple[jax.Array, jax.Array]:
@@ -106,7 +106,7 @@ def prefill(
     return Carry(cache, logits_BxV, zero + P, start_B, limit_B, limit_B <= 0, zero)
 
 
-@functools.partial(jax.jit, static_argnames=("config", "sampler", "steps", "eos"), donate_argnames="carry")
+@functools.partial(jax.jit, static_argnames=("config", "sampler", "steps", "stops"), donate_argnames="carry")
 def write(
     config: ModelConfig,
     params: model.Params,
@@ -115,14 +115,14 @@ def write(
     *,
     sampler: Sampler,
     steps: int,
-    eos: int,
+    stops: tuple[int, ...],
 ) -> tuple[Carry, jax.Array]:
-    """Draws up to `steps` tokens a row, stopping when every row has drawn EOS: (carry, ids int32 [B, steps]).
+    """Draws up to `steps` tokens a row, ending when every row has drawn one of `stops`: (carry, ids int32 [B, steps]).
 
-    After its EOS a row is filled with EOS.
+    After its end a row is filled with the first of `stops`.
     """
     decoder = model.bind(config, params)
-    out_BxN = jnp.full((carry.done_B.shape[0], steps), eos, jnp.int32)
+    out_BxN = jnp.full((carry.done_B.shape[0], steps), stops[0], jnp.int32)
 
     def goes_on(loop):
         carry, n, _ = loop
@@ -131,12 +131,12 @@ def write(
     def body(loop):
         carry, n, out_BxN = loop
         keys_B = jax.vmap(jax.random.fold_in, (0, None))(row_keys_B, carry.written)
-        token_B = jnp.where(carry.done_B, eos, draw(carry.logits_BxV, keys_B, sampler))
+        token_B = jnp.where(carry.done_B, stops[0], draw(carry.logits_BxV, keys_B, sampler))
         out_BxN = jax.lax.dynamic_update_slice_in_dim(out_BxN, token_B[:, None], n, axis=1)
+        ended_B = jnp.isin(token_B, jnp.array(stops)) | (carry.written + 1 >= carry.limit_B)
         x_Bx1xE, cache = decoder.extend(token_B[:, None], carry.cache, carry.slot, carry.start_B)
         carry = Carry(cache, decoder.logits(x_Bx1xE)[:, 0], carry.slot + 1, carry.start_B,
-                      carry.limit_B, carry.done_B | (token_B == eos) | (carry.written + 1 >= carry.limit_B),
-                      carry.written + 1)  # fmt: skip
+                      carry.limit_B, carry.done_B | ended_B, carry.written + 1)  # fmt: skip
         return carry, n + 1, out_BxN
 
     carry, _, out_BxN = jax.lax.while_loop(goes_on, body, (carry, jnp.zeros((), jnp.int32), out_BxN))
@@ -149,7 +149,7 @@ def stream(
     prompts: Sequence[Sequence[int]],
     *,
     max_new: int,
-    eos: int,
+    stops: tuple[int, ...],
     sampler: Sampler = Sampler(),
     seed: int = 0,
     row_seeds: Sequence[int] | None = None,
@@ -157,8 +157,9 @@ def stream(
 ) -> Iterator[list[Completion]]:
     """All rows' completions so far, after every `chunk` tokens (None = once, at the end).
 
-    `prompts` are token ids, BOS included; row i draws with (seed, row_seeds[i]), by default i, and at most `max_new`
-    tokens or what the context leaves it. Raises UserError for an empty prompt and for one that fills the context.
+    `prompts` are token ids, BOS included; row i draws with (seed, row_seeds[i]), by default i, until it draws one of
+    `stops`, and at most `max_new` tokens or what the context leaves it. Raises UserError for an empty prompt and for one
+    that fills the context.
     """
     for n, prompt in enumerate(prompts, 1):
         if not 0 < len(prompt) < config.context:
@@ -168,7 +169,7 @@ def stream(
             )  # fmt: skip
     limits = [min(max_new, config.context - len(prompt)) for prompt in prompts]
     padded = -(-max(map(len, prompts)) // PROMPT_STEP) * PROMPT_STEP
-    prompt_BxP = np.full((len(prompts), padded), eos, np.int32)
+    prompt_BxP = np.full((len(prompts), padded), stops[0], np.int32)
     for b, prompt in enumerate(prompts):
         prompt_BxP[b, padded - len(prompt) :] = prompt
     start_B = jnp.asarray([padded - len(prompt) for prompt in prompts], jnp.int32)
@@ -180,21 +181,28 @@ def stream(
     written: list[list[int]] = [[] for _ in prompts]
     for begin in range(0, longest, chunk or longest):
         steps = min(chunk or longest, longest - begin)
-        carry, ids_BxN = write(config, params, carry, row_keys_B, sampler=sampler, steps=steps, eos=eos)
+        carry, ids_BxN = write(config, params, carry, row_keys_B, sampler=sampler, steps=steps, stops=stops)
         for row, ids in zip(written, np.asarray(ids_BxN).tolist(), strict=True):
             row.extend(ids)
-        yield [_completion(row[:limit], eos) for row, limit in zip(written, limits, strict=True)]
+        yield [_completion(row[:limit], stops) for row, limit in zip(written, limits, strict=True)]
         if bool(np.all(np.asarray(carry.done_B))):
             return
 
 
-def _completion(ids: list[int], eos: int) -> Completion:
-    return Completion(ids[: ids.index(eos)], True) if eos in ids else Completion(ids, False)
+def _completion(ids: list[int], stops: tuple[int, ...]) -> Completion:
+    end = next((n for n, i in enumerate(ids) if i in stops), None)
+    return Completion(ids[:end], end is not None)
 
 
 def complete(
-    config: ModelConfig, params: model.Params, prompts: Sequence[Sequence[int]], *, max_new: int, eos: int, **how
+    config: ModelConfig,
+    params: model.Params,
+    prompts: Sequence[Sequence[int]],
+    *,
+    max_new: int,
+    stops: tuple[int, ...],
+    **how,
 ) -> list[Completion]:
     """`stream` to its end."""
-    *_, last = stream(config, params, prompts, max_new=max_new, eos=eos, **how)
+    *_, last = stream(config, params, prompts, max_new=max_new, stops=stops, **how)
     return last

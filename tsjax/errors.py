@@ -19,6 +19,13 @@ class UserError(Exception):
         self.expected, self.found, self.todo = expected, found, todo
         super().__init__(f"expected {expected}; found {found}; {todo}")
 
+    def __reduce__(self):  # it may be raised in a worker process
+        return _again, (type(self), self.expected, self.found, self.todo)
+
+
+def _again(kind: type["UserError"], expected: str, found: str, todo: str) -> "UserError":
+    return kind(expected=expected, found=found, todo=todo)
+
 
 class Diverged(UserError):
     """Training met NaN or infinity and the policy says stop."""

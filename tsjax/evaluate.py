@@ -17,9 +17,13 @@ from tsjax.sharding import put_batch
 class Evaluation:
     loss: float  # nats per token; a document's tokens are its pieces and its EOS
     standard_error: float  # of `loss`, with documents as the unit
-    bits_per_byte: float  # of the documents' UTF-8 text
+    bits_per_byte: float | None  # of the documents' UTF-8 text; None when only a part of it is learned
     tokens: int
     documents: int
+
+    def __str__(self) -> str:
+        bits = "" if self.bits_per_byte is None else f", {self.bits_per_byte:.4f} bits/byte"
+        return f"{self.loss:.4f} ± {self.standard_error:.4f} nats/token{bits}"
 
 
 def evaluate(
@@ -27,13 +31,15 @@ def evaluate(
     eval_step: Callable,
     rows: Rows,
     *,
-    text_bytes: int,
+    text_bytes: int | None,
     documents: int,
     batch_size: int,
     mesh: Mesh,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Evaluation | None:
     """Every target of the split once. None when `stopped()` turned true on the way.
+
+    `text_bytes`: UTF-8 bytes of the text that the targets spell; None when they spell only a part of it.
 
     The standard error is that of a ratio of sums over documents (linearised; Cochran 1977, section 2.11).
     """
@@ -61,7 +67,7 @@ def evaluate(
     return Evaluation(
         loss=loss,
         standard_error=(documents / max(documents - 1, 1) * residual) ** 0.5 / tokens,
-        bits_per_byte=bits_per_byte(nats, text_bytes),
+        bits_per_byte=None if text_bytes is None else bits_per_byte(nats, text_bytes),
         tokens=int(tokens),
         documents=documents,
     )

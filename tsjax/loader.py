@@ -11,6 +11,10 @@ from typing import Protocol
 import grain
 import numpy as np
 
+from tsjax.config import DataConfig
+from tsjax.errors import UserError
+from tsjax.shards import Shards
+
 Batch = dict[str, np.ndarray]
 
 
@@ -30,10 +34,8 @@ class Rows(Protocol):
 class ConcatRows:
     """Concat and split: the stream of documents cut every `context` tokens; a row may see the end of another story."""
 
-    def __init__(self, tokens_N: np.ndarray, starts_D: np.ndarray, context: int):
-        self.tokens_N, self.starts_D, self.context = tokens_N, starts_D, context
-        self.is_start_N = np.zeros(len(tokens_N), bool)
-        self.is_start_N[starts_D] = True
+    def __init__(self, tokens_N: np.ndarray, starts_D: np.ndarray, context: int, counts_N: np.ndarray):
+        self.tokens_N, self.starts_D, self.context, self.counts_N = tokens_N, starts_D, context, counts_N
 
     def __len__(self) -> int:
         return -(-(len(self.tokens_N) - 1) // self.context)
@@ -42,9 +44,7 @@ class ConcatRows:
         at = self._targets(rows)
         inside = at < len(self.tokens_N)
         at = np.minimum(at, len(self.tokens_N) - 1)
-        # The BOS of the next document is given when a story is written, so it is nothing to predict.
-        weights = inside & ~self.is_start_N[at]
-        return _with_weights(self.tokens_N, at, weights)
+        return _with_weights(self.tokens_N, at, inside & self.counts_N[at])
 
     def documents(self, rows: np.ndarray) -> np.ndarray:
         return np.searchsorted(self.starts_D, self._targets(rows), side="right") - 1
@@ -59,8 +59,8 @@ class DocumentRows:
     A document of more than `context` targets is cut into pieces that each start a row's segment of their own.
     """
 
-    def __init__(self, tokens_N: np.ndarray, starts_D: np.ndarray, context: int):
-        self.tokens_N, self.starts_D, self.context = tokens_N, starts_D, context
+    def __init__(self, tokens_N: np.ndarray, starts_D: np.ndarray, context: int, counts_N: np.ndarray):
+        self.tokens_N, self.context, self.counts_N = tokens_N, context, counts_N
         targets_D = np.diff(starts_D, append=len(tokens_N)) - 1  # all but the BOS
         pieces_D = np.maximum(-(-targets_D // context), 1)
         owner_P = np.repeat(np.arange(len(starts_D)), pieces_D)
@@ -77,7 +77,7 @@ class DocumentRows:
 
     def batch(self, rows: np.ndarray) -> Batch:
         at, segments, positions, _ = self._lay_out(rows)
-        batch = _with_weights(self.tokens_N, at, segments > 0)
+        batch = _with_weights(self.tokens_N, at, (segments > 0) & self.counts_N[at])
         return batch | {"segments": segments, "positions": positions}
 
     def documents(self, rows: np.ndarray) -> np.ndarray:
@@ -132,9 +132,29 @@ def _best_fit(length_P: np.ndarray, size: int) -> np.ndarray:
     return row_P
 
 
-def make_rows(tokens_N: np.ndarray, starts_D: np.ndarray, context: int, packing: str) -> Rows:
-    """`packing` as in config.data.packing; `starts_D` are the offsets of the documents' BOS in the stream."""
-    return (ConcatRows if packing == "concat" else DocumentRows)(tokens_N, starts_D, context)
+def make_rows(shards: Shards, split: str, context: int, data: DataConfig) -> Rows:
+    """The rows of a split, packed and weighted as `data` says; UserError when the tokenizer does not know the turns."""
+    tokens_N, starts_D = shards.tokens(split), shards.document_starts(split)
+    counts_N = np.ones(len(tokens_N), bool)
+    if data.loss == "assistant":
+        markers = shards.manifest["tokenizer"]["markers"]
+        if not {"user", "assistant"} <= markers.keys():
+            raise UserError(expected="shards of a tokenizer whose chat markers are tokens (config.data.loss=assistant)",
+                            found=f"none in {shards.folder}", todo="prepare them with --chat, or set it to all")  # fmt: skip
+        counts_N = assistant_turns(tokens_N, starts_D, markers)
+    # The BOS of the next document is given when a story is written, so it is nothing to predict.
+    counts_N[starts_D] = False
+    return (ConcatRows if data.packing == "concat" else DocumentRows)(tokens_N, starts_D, context, counts_N)
+
+
+def assistant_turns(tokens_N: np.ndarray, starts_D: np.ndarray, markers: dict[str, int]) -> np.ndarray:
+    """Which tokens the assistant says, bool [N]: its text, and the marker or EOS that ends its turn."""
+    opens_N = np.isin(tokens_N, list(markers.values()))
+    opens_N[starts_D] = True  # a document begins with nobody's turn
+    # Each token belongs to the turn that was opened last before it.
+    opener_N = np.maximum.accumulate(np.where(opens_N, np.arange(len(tokens_N)), 0))
+    speaker_N = np.concatenate([[-1], tokens_N[opener_N[:-1]].astype(np.int64)])
+    return speaker_N == markers["assistant"]
 
 
 class ShuffledBatches(grain.sources.RandomAccessDataSource):

@@ -1,14 +1,12 @@
 """The run folder: alone enough to resume, sample, evaluate, export and report.
 
-`config.json` (resolved), `manifest.json` (versions, fingerprints, derived numbers), `tokenizer.model`,
+`config.json` (resolved), `manifest.json` (versions, fingerprints, derived numbers), the tokenizer,
 `metrics.jsonl`, `samples.jsonl`, `speed.jsonl`, `checkpoints/`, `tensorboard/`, and `result.json` once complete.
 """
 
 import dataclasses
-import fcntl
 import importlib.metadata
 import json
-import os
 import platform
 import subprocess
 from pathlib import Path
@@ -21,6 +19,7 @@ from tsjax import __version__
 from tsjax.atomic import write_json
 from tsjax.config import Config, resolve
 from tsjax.errors import UserError
+from tsjax.lock import LOCK, lock
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "array_record", "sentencepiece", "numpy")
 
@@ -33,7 +32,6 @@ class Run:
         self.config_file = self.folder / "config.json"
         self.manifest_file = self.folder / "manifest.json"
         self.result_file = self.folder / "result.json"
-        self.tokenizer_file = self.folder / "tokenizer.model"
         self.checkpoints = self.folder / "checkpoints"
         self._lock: IO | None = None
 
@@ -46,31 +44,15 @@ class Run:
 
     def lock(self) -> "Run":
         """Makes the folder and holds it for this process until it ends; UserError when another one holds it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / ".lock"
-        held, file = self._lock, open(path, "a+")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # The folder may have been set aside by another process between the two lines above.
-            mine = path.exists() and os.fstat(file.fileno()).st_ino == path.stat().st_ino
-        except OSError:
-            mine = False
-        if not mine:
-            file.seek(0)
-            raise UserError(expected=f"nobody else at work in {self.folder}",
-                            found=f"process {file.read().strip() or 'unknown'}",
-                            todo="wait for it, or choose another --run")  # fmt: skip
-        self._lock = file
+        held = self._lock
+        self._lock = lock(self.folder, todo="wait for it, or choose another --run")
         if held is not None:
             held.close()
-        self._lock.truncate(0)
-        self._lock.write(str(os.getpid()))
-        self._lock.flush()
         return self
 
     def set_aside(self) -> Path | None:
         """Renames the locked folder to the first free `NAME.old-N` and locks an empty one; None if it was empty."""
-        if all(path.name == ".lock" for path in self.folder.iterdir()):
+        if all(path.name == LOCK for path in self.folder.iterdir()):
             return None
         n = 1
         while (aside := self.folder.with_name(f"{self.folder.name}.old-{n}")).exists():

@@ -14,6 +14,7 @@ from tsjax import flops, loader, units
 from tsjax.atomic import write_json
 from tsjax.checkpoint import Checkpoints, is_power_of_two
 from tsjax.config import Config
+from tsjax.corpus import SPLITS
 from tsjax.errors import Diverged, UserError
 from tsjax.evaluate import evaluate
 from tsjax.metrics import Display, JsonLines, Pace, TensorBoard
@@ -47,13 +48,13 @@ def train(
     shards = open_shards(Path(config.data.path))
     tokenizer = shards.tokenizer()
     config = fit_to_data(config, shards)
+    for warning in shards.manifest["warnings"]:
+        print(f"warning: {shards.folder}: {warning}")
     check_batch(mesh, config.train.batch_size // config.train.accumulate, "config.train.batch_size / accumulate")
     check_batch(mesh, config.eval.batch_size, "config.eval.batch_size")
     check_prompts(config, tokenizer)
-    rows, valid_rows = (
-        loader.make_rows(shards.tokens(s), shards.document_starts(s), config.model.context, config.data.packing)
-        for s in ("train", "valid")
-    )
+    rows, valid_rows = (loader.make_rows(shards, split, config.model.context, config.data) for split in SPLITS)
+    text_bytes = shards.bytes("valid") if config.data.loss == "all" else None
     tokens_per_step = config.train.batch_size * config.model.context
     flops_per_step = flops.count_flops(config.model).exact * tokens_per_step
     rates = units.Rates(tokens_per_step, config.train.batch_size, len(rows), flops_per_step)
@@ -76,7 +77,7 @@ def train(
         if fresh and (aside := run.set_aside()):
             print(f"--fresh: the old run is kept as {aside}")
         run.start(config, new_manifest(config, shards, derived))
-    tokenizer.save(run.tokenizer_file)
+    tokenizer.save(run / tokenizer.file)
     total: int = derived["steps"]
     rates = dataclasses.replace(rates, total_steps=total, seconds_per_step=derived["seconds_per_step"])
 
@@ -146,7 +147,7 @@ def train(
             if due(step, derived["eval_every"], total) and not stop:
                 write_pending()
                 found = evaluate(
-                    eval_params(state), eval_step, valid_rows, text_bytes=shards.bytes("valid"), mesh=mesh,
+                    eval_params(state), eval_step, valid_rows, text_bytes=text_bytes, mesh=mesh,
                     documents=shards.documents_count("valid"), batch_size=config.eval.batch_size,
                     stopped=lambda: bool(stop),
                 )  # fmt: skip
@@ -154,8 +155,7 @@ def train(
                     last_eval = eval_row(step, found, config, rates, fingerprint)
                     metrics.write(last_eval)
                     board.write(last_eval, "valid")
-                    display.say(f"step {step}: validation {found.loss:.4f} ± {found.standard_error:.4f} nats/token, "
-                                f"{found.bits_per_byte:.4f} bits/byte")  # fmt: skip
+                    display.say(f"step {step}: validation {found}")
                 pace.pause()
             if due(step, derived["sample_every"], total) and not stop:
                 for row in sample_rows(step, config, eval_params(state), tokenizer):

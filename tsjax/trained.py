@@ -13,7 +13,7 @@ from tsjax.optimizer import make_optimizer
 from tsjax.run import Run
 from tsjax.sharding import make_mesh, replicated
 from tsjax.step import eval_params, init_state
-from tsjax.tokenizer import Tokenizer
+from tsjax.tokenizer import Tokenizer, load
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,12 +28,13 @@ def open_trained(folder: Path) -> Trained:
     """The newest whole checkpoint of a run. UserError when there is none, or the tokenizer is another one."""
     run = Run(folder)
     config, manifest = run.config(), run.manifest()
-    tokenizer = Tokenizer.load(run.tokenizer_file)
     expected = manifest["data"]["tokenizer"]["fingerprint"]
+    path = run / manifest["data"]["tokenizer"]["file"]
+    tokenizer = load(path)
     if tokenizer.fingerprint != expected:
         raise UserError(
             expected=f"tokenizer {expected[:12]}, with which {folder} was trained",
-            found=f"{tokenizer.fingerprint[:12]} in {run.tokenizer_file}",
+            found=f"{tokenizer.fingerprint[:12]} in {path}",
             todo="put the right file back",
         )
     optimizer = make_optimizer(config.optimizer, schedule=lambda step: step)  # for the shape of its state alone

@@ -69,7 +69,7 @@ def test_greedy_takes_the_lowest_id_among_equals():
 
 def test_a_row_is_the_same_in_any_batch(params):
     prompts = [[1, 5], [1, 7, 8, 9, 10, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17], [1]]
-    how = dict(max_new=24, eos=EOS, sampler=Sampler(1.0, top_p=0.95), seed=3)
+    how = dict(max_new=24, stops=(EOS,), sampler=Sampler(1.0, top_p=0.95), seed=3)
     together = decode.complete(CONFIG, params, prompts, **how)
     for i, prompt in enumerate(prompts):
         assert decode.complete(CONFIG, params, [prompt], row_seeds=[i], **how) == [together[i]]
@@ -81,18 +81,20 @@ def test_a_row_is_the_same_in_any_batch(params):
 def test_two_positions_with_equal_logits_draw_differently():
     """A model whose logits never change: a fixed key per token would repeat one id."""
     flat = jax.tree.map(jnp.zeros_like, model.init(CONFIG, jax.random.key(0)))
-    (row,) = decode.complete(CONFIG, flat, [[1]], max_new=30, eos=-1, sampler=Sampler(1.0))
+    (row,) = decode.complete(CONFIG, flat, [[1]], max_new=30, stops=(-1,), sampler=Sampler(1.0))
     assert len(set(row.ids)) > 5
 
 
 def test_eos_stops_a_row_and_is_not_in_it(params):
-    done = decode.complete(CONFIG, params, [[1, i] for i in range(3, 35)], max_new=60, eos=EOS, sampler=Sampler(1.5))
+    done = decode.complete(
+        CONFIG, params, [[1, i] for i in range(3, 35)], max_new=60, stops=(EOS,), sampler=Sampler(1.5)
+    )
     assert any(c.ended for c in done) and all(EOS not in c.ids for c in done)
     assert all(c.ended or len(c.ids) == 60 for c in done)
 
 
 def test_streaming_ends_where_one_piece_does(params):
-    how = dict(max_new=30, eos=EOS, sampler=Sampler(1.0), seed=1)
+    how = dict(max_new=30, stops=(EOS,), sampler=Sampler(1.0), seed=1)
     prompts = [[1, 5], [1, 9, 9]]
     pieces = list(decode.stream(CONFIG, params, prompts, chunk=7, **how))
     assert pieces[-1] == decode.complete(CONFIG, params, prompts, **how)
@@ -104,14 +106,14 @@ def test_the_cache_is_prompt_plus_new(params, monkeypatch):
     slots = []
     prefill = decode.prefill
     monkeypatch.setattr(decode, "prefill", lambda *a: slots.append(a[-1]) or prefill(*a))
-    decode.complete(CONFIG, params, [[1] * 10, [1]], max_new=5, eos=EOS)
+    decode.complete(CONFIG, params, [[1] * 10, [1]], max_new=5, stops=(EOS,))
     assert slots == [16 + 5], "the prompt is padded to a multiple of 16"
     assert [k.shape for k, _ in model.empty_cache(CONFIG, 3, 21)] == [(3, 21, 2, 16)] * 2
 
 
 def test_new_tokens_are_cut_to_the_context(params):
     """Each row to its own: a long neighbour does not shorten a short prompt's story."""
-    how = dict(max_new=30, eos=-1, sampler=Sampler(1.0))
+    how = dict(max_new=30, stops=(-1,), sampler=Sampler(1.0))
     long, short = decode.complete(CONFIG, params, [[1] * 60, [1, 5]], **how)
     assert (len(long.ids), len(short.ids)) == (4, 30) and not long.ended
     assert [short] == decode.complete(CONFIG, params, [[1, 5]], row_seeds=[1], **how)
@@ -120,7 +122,7 @@ def test_new_tokens_are_cut_to_the_context(params):
 @pytest.mark.parametrize("prompts", [[[1] * 64], [[1], []]])
 def test_a_prompt_that_fills_the_context_is_refused(params, prompts):
     with pytest.raises(UserError, match="context is 64"):
-        decode.complete(CONFIG, params, prompts, max_new=5, eos=EOS)
+        decode.complete(CONFIG, params, prompts, max_new=5, stops=(EOS,))
 
 
 @pytest.mark.parametrize("bad", [dict(temperature=-1), dict(top_k=-1), dict(top_p=0), dict(top_p=1.1), dict(min_p=2)])

@@ -85,7 +85,7 @@ def test_cached_greedy_decoding_equals_recomputing(config):
     params = make(config)
     prompts = [[1, 4, 5], [1, 9, 8, 7, 6, 5, 4, 3, 9, 10, 11], [1]]
     greedy = decode.Sampler(temperature=0)
-    done = decode.complete(config, params, prompts, max_new=20, eos=2, sampler=greedy)
+    done = decode.complete(config, params, prompts, max_new=20, stops=(2,), sampler=greedy)
     step = jax.jit(lambda ids: (d := model.bind(config, params)).logits(d(ids)))
     for prompt, completion in zip(prompts, done, strict=True):
         ids = list(prompt)

@@ -8,12 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.tsjax.test_shards import SMALL, TEXTS, contents, refused
-from tsjax import shard_writer, shards
-from tsjax.corpus import SEPARATOR
+from tests.expect import refused
+from tests.tsjax.test_shards import SMALL, TEXTS, contents
+from tsjax import prepare as stage
+from tsjax import shard_writer
+from tsjax.corpus import SEPARATOR, survey
 from tsjax.errors import UserError
-from tsjax.shards import open_shards, prepare
-from tsjax.tokenizer import train
+from tsjax.prepare import prepare
+from tsjax.shards import open_shards
+from tsjax.tokenizer import Recipe
+from tsjax.tokenizer.sentence_piece import SentencePiece, train
+from tsjax.workers import Processes
 
 
 @pytest.fixture(scope="module")
@@ -33,16 +38,17 @@ def prepared(corpus_file, tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("workers", [2, 3])
 def test_workers_change_no_byte(corpus_file, prepared, tmp_path, workers, monkeypatch):
-    monkeypatch.setattr(shard_writer, "_BATCH", 700 * workers)
-    prepare([corpus_file], tmp_path / "out", workers=workers, **SMALL)
+    monkeypatch.setattr(stage, "BATCH", 700)
+    monkeypatch.setattr(survey, "BATCH", 900)
+    prepare([corpus_file], tmp_path / "out", workers=Processes(workers), **SMALL)
     assert contents(tmp_path / "out") == contents(prepared)
 
 
 @pytest.mark.parametrize("ids", [[5, 2, 6], [70_000]])
 def test_ids_that_would_break_documents_are_refused(corpus_file, tmp_path, monkeypatch, ids):
-    monkeypatch.setattr(shards.Tokenizer, "encode", lambda self, texts, workers=1: [ids for _ in texts])
+    monkeypatch.setattr(SentencePiece, "encode", lambda self, texts, workers=1: [ids for _ in texts])
     with pytest.raises((UserError, OverflowError)):
-        prepare([corpus_file], tmp_path / "out", vocab_size=400)
+        prepare([corpus_file], tmp_path / "out", recipe=Recipe(vocab_size=400))
     with refused("manifest.json"):
         open_shards(tmp_path / "out")
 
@@ -89,11 +95,12 @@ def test_a_killed_prepare_is_never_taken_for_whole_and_continues(corpus_file, pr
 
 def test_kill_minus_nine(corpus_file, prepared, tmp_path):
     script = (
-        "import os, pathlib, sys; from tsjax import shard_writer; from tsjax.shards import prepare\n"
-        "shard_writer._BATCH = 2000\n"
+        "import os, pathlib, sys; from tsjax import prepare as stage; from tests.tsjax.test_shards import SMALL\n"
+        "stage.BATCH = 2000\n"
         "def progress(stage, done, total):\n"
         "    if stage == 'encode' and done > total // 2: os.kill(os.getpid(), 9)\n"
-        f"prepare([pathlib.Path(sys.argv[1])], pathlib.Path(sys.argv[2]), progress=progress, **{SMALL!r})\n"
+        "workers = stage.Processes(1)\n"
+        "stage.prepare([sys.argv[1]], pathlib.Path(sys.argv[2]), progress=progress, workers=workers, **SMALL)\n"
     )
     out = tmp_path / "out"
     result = subprocess.run([sys.executable, "-c", script, corpus_file, out], cwd=Path(__file__).parents[2])
@@ -108,7 +115,7 @@ def test_kill_minus_nine(corpus_file, prepared, tmp_path):
 @pytest.mark.parametrize("damage", ["journal", "shard", "tokenizer", "other tokenizer", "settings"])
 def test_a_damaged_leftover_is_made_anew(corpus_file, prepared, tmp_path, monkeypatch, damage):
     out = tmp_path / "out"
-    monkeypatch.setattr(shards, "write_lengths", lambda *_: (_ for _ in ()).throw(Killed))
+    monkeypatch.setattr(stage, "_manifest", lambda *_: (_ for _ in ()).throw(Killed))
     with pytest.raises(Killed):
         # Other settings leave more shards than there will be: none of them may stay.
         prepare([corpus_file], out, **(SMALL | ({"shard_tokens": 500} if damage == "settings" else {})))

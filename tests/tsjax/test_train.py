@@ -127,11 +127,14 @@ def test_another_config_is_refused_and_fresh_keeps_the_old_run(finished, tmp_pat
 
 def test_other_shards_are_refused(finished, tmp_path):
     from data_gen.offline import write_corpus
-    from tsjax.shards import prepare
+    from tsjax.corpus.split import Splitting
+    from tsjax.prepare import prepare
+    from tsjax.tokenizer import Recipe
 
     run, config = finished
     write_corpus(tmp_path / "stories", 100, seed=9)
-    prepare([tmp_path / "stories"], tmp_path / "shards", tokenizer=run / "tokenizer.model", valid_fraction=0.2)
+    same = Recipe(path=run / "tokenizer.model")
+    prepare([tmp_path / "stories"], tmp_path / "shards", recipe=same, splitting=Splitting(0.2))
     moved = dataclasses.replace(config, data=dataclasses.replace(config.data, path=str(tmp_path / "shards")))
     with pytest.raises(UserError, match="expected shards"):
         train(moved, run, quiet=True)

@@ -1,0 +1,73 @@
+"""`--on=ray`: the workers of `tsjax.workers` on a Ray cluster."""
+
+import importlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import cycle
+from typing import Any
+
+from tsjax.errors import UserError
+from tsjax.workers import LOOK_AHEAD, Item, Result
+
+
+class OnRay:
+    """`Workers` that are actors, one for each CPU of the cluster (or `count`). Files stay on this machine: only text goes
+    out and only ids come back, so the nodes need no common disk."""
+
+    def __init__(self, count: int | None = None, address: str | None = None):
+        """Joins the cluster at `address` (default: $RAY_ADDRESS, else one of its own on this machine)."""
+        ray = _ray()
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
+        if not ray.is_initialized():
+            try:
+                ray.init(address, log_to_driver=False, include_dashboard=False, configure_logging=False)
+            except (ConnectionError, ValueError, RuntimeError) as e:
+                raise UserError(expected=f"a Ray cluster at {address or '$RAY_ADDRESS'}", found=" ".join(str(e).split())[:120],
+                                todo="start one with `ray start --head`, or leave out --ray-address") from e  # fmt: skip
+        self.count = count or int(ray.cluster_resources().get("CPU", 1))
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """See `tsjax.workers.Workers.map`."""
+        ray = _ray()
+        shared = ray.put(function)
+        # Spread, so that every node takes its share; and begun again elsewhere when a node is lost: the work is pure.
+        actor = ray.remote(_Actor).options(
+            num_cpus=1, scheduling_strategy="SPREAD", max_restarts=-1, max_task_retries=-1
+        )
+        actors = [actor.remote(shared) for _ in range(self.count)]
+        turn = cycle(actors)
+        running: deque[Any] = deque()
+        try:
+            for item in items:
+                running.append(next(turn).work.remote(item))
+                if len(running) >= LOOK_AHEAD * self.count:
+                    yield _get(running.popleft())
+            while running:
+                yield _get(running.popleft())
+        finally:
+            for one in actors:
+                ray.kill(one)
+
+
+def _ray() -> Any:
+    try:
+        return importlib.import_module("ray")
+    except ImportError as e:
+        raise UserError(expected="Ray (--on=ray)", found="none installed", todo="pip install 'tsjax[ray]'") from e
+
+
+class _Actor:
+    def __init__(self, function: Callable[[Any], Any]):
+        self.function = function
+
+    def work(self, item: Any) -> Any:
+        return self.function(item)
+
+
+def _get(reference: Any) -> Any:
+    ray = _ray()
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayTaskError as e:
+        raise (e.cause if isinstance(e.cause, UserError) else e) from e

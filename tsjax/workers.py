@@ -1,0 +1,90 @@
+"""A pure function over many items, in order, by several processes.
+
+`Workers` is all that `prepare` knows of them, so another executor (Ray: `launch/on_ray.py`) is another class with a `map`.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from typing import Any, Protocol, TypeVar
+
+from tsjax.errors import UserError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+LOOK_AHEAD = 3  # items for each worker that are read before their turn; bounds the memory
+
+
+class Workers(Protocol):
+    """Something that runs a function elsewhere."""
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """`function(item)` of each item, in order. The function and the items are pickled; neither may change."""
+
+
+class Processes:
+    """Worker processes on this machine. One, or a single item, is worked off in this process."""
+
+    def __init__(self, count: int | None = None):
+        """`count`: None for one a core."""
+        if count is not None and count < 1:
+            raise UserError(expected="1 worker or more", found=str(count), todo="set --workers to 1 or more")
+        self.count = count or len(os.sched_getaffinity(0))
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """See `Workers.map`. UserError when a worker is killed."""
+        items = iter(items)
+        first = list(islice(items, 2))
+        if self.count == 1 or len(first) < 2:
+            yield from map(function, first)
+            yield from map(function, items)
+            return
+        # Spawned, not forked: a fork takes over locks of threads (JAX's, say) that do not exist in it.
+        pool = ProcessPoolExecutor(
+            self.count, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(function,)
+        )
+        running: deque[Future] = deque()
+        try:
+            for item in (item for part in (first, items) for item in part):
+                running.append(pool.submit(_work, item))
+                if len(running) >= LOOK_AHEAD * self.count:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        except BrokenProcessPool as e:
+            raise UserError(
+                expected="worker processes that live to the end",
+                found="one that was killed (out of memory?)",
+                todo="run the same command again, it continues; with fewer --workers if memory is short",
+            ) from e
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+_function: Callable[[Any], Any]
+
+
+def _begin(function: Callable[[Any], Any]) -> None:
+    """Takes the function over once for all items, and dies with the parent: no orphan keeps memory or files."""
+    global _function
+    _function = function
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent, which ends the pool
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _work(item: Any) -> Any:
+    return _function(item)
