@@ -13,6 +13,7 @@ from tests.tsjax.test_shards import SMALL, TEXTS, contents
 from tsjax import prepare as stage
 from tsjax import shard_writer
 from tsjax.corpus import SEPARATOR, survey
+from tsjax.corpus.scan import Scanner
 from tsjax.errors import UserError
 from tsjax.prepare import prepare
 from tsjax.shards import open_shards
@@ -93,22 +94,31 @@ def test_a_killed_prepare_is_never_taken_for_whole_and_continues(corpus_file, pr
     assert len(again & set(kept)) <= 1
 
 
-def test_kill_minus_nine(corpus_file, prepared, tmp_path):
+@pytest.mark.parametrize("killed_in", ["survey", "encode"])
+def test_kill_minus_nine(corpus_file, prepared, tmp_path, killed_in, monkeypatch):
     script = (
-        "import os, pathlib, sys; from tsjax import prepare as stage; from tests.tsjax.test_shards import SMALL\n"
-        "stage.BATCH = 2000\n"
-        "def progress(stage, done, total):\n"
-        "    if stage == 'encode' and done > total // 2: os.kill(os.getpid(), 9)\n"
+        "import os, pathlib, sys; from tests.tsjax.test_shards import SMALL\n"
+        "from tsjax import prepare as stage; from tsjax.corpus import survey\n"
+        "stage.BATCH = survey.BATCH = 2000; survey.PART = 16\n"
+        "def progress(name, done, total):\n"
+        f"    if name == '{killed_in}' and done > (total or 40_000) // 2: os.kill(os.getpid(), 9)\n"
         "workers = stage.Processes(1)\n"
         "stage.prepare([sys.argv[1]], pathlib.Path(sys.argv[2]), progress=progress, workers=workers, **SMALL)\n"
     )
     out = tmp_path / "out"
     result = subprocess.run([sys.executable, "-c", script, corpus_file, out], cwd=Path(__file__).parents[2])
     assert result.returncode == -signal.SIGKILL
-    assert list(out.glob("train-*")) and list(out.glob(".train-*.tmp"))
+    if killed_in == "encode":
+        assert list(out.glob("train-*")) and list(out.glob(".train-*.tmp"))
     with refused("did not finish"):
         open_shards(out)
+    # What was surveyed is not surveyed again.
+    scanned = []
+    scan = Scanner.__call__
+    monkeypatch.setattr(Scanner, "__call__", lambda self, batch: scanned.extend(batch) or scan(self, batch))
+    monkeypatch.setattr(survey, "PART", 16)
     prepare([corpus_file], out, **SMALL)
+    assert len(scanned) < len(TEXTS) / 2 if killed_in == "survey" else not scanned
     assert contents(out) == contents(prepared)
 
 
