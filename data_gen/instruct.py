@@ -24,6 +24,7 @@ from tsjax.corpus.duplicates import normal_hash
 from tsjax.corpus.readers import Reading, documents
 from tsjax.corpus.sources import MANIFEST, SPLIT_FILES, Source, sources
 from tsjax.errors import UserError
+from tsjax.lock import LOCK, lock
 
 _METADATA = ("words", "features", "summary")
 
@@ -63,8 +64,13 @@ def write_instruct(
     }
     if (out / MANIFEST).exists():
         return _reuse(out, request)
-    out.mkdir(parents=True, exist_ok=True)
-    counts = _write(out, found, reading, ood, valid_fraction, seed)
+    with lock(out, todo="wait for it, or choose another folder"):
+        try:
+            counts = _write(out, found, reading, ood, valid_fraction, seed)
+        finally:
+            (out / LOCK).unlink()
+            if not any(out.iterdir()):
+                out.rmdir()
     files = {
         split: {"name": name, "sha256": sha256_file(out / name), "count": counts[split]}
         for split, name in SPLIT_FILES.items()
@@ -80,7 +86,7 @@ def _write(
 ) -> Counter[str]:
     """Writes both files and returns the counts of their documents, and of others by what is wrong with them."""
     counts: Counter[str] = Counter()
-    temporary = {split: out / f".{name}.{os.getpid()}.tmp" for split, name in SPLIT_FILES.items()}
+    temporary = {split: out / f".{name}.tmp" for split, name in SPLIT_FILES.items()}  # a killed call's are written over
     try:
         with ExitStack() as stack:
             files = {split: stack.enter_context(open(path, "wb")) for split, path in temporary.items()}

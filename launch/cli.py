@@ -4,6 +4,7 @@ Imports of JAX wait until the verb is known and the environment is set, so that 
 """
 
 import argparse
+import errno
 import os
 import signal
 import sys
@@ -164,12 +165,16 @@ def main(argv: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_DONE
     except OSError as error:  # a folder where a file should be, no permission, a full disk
-        print(
-            f"tsjax {arguments.verb}: expected a path that can be used; found {error}; choose another", file=sys.stderr
+        todo = (
+            "make room and run it again"
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            else "choose another"
         )
+        print(f"tsjax {arguments.verb}: expected a path that can be used; found {error}; {todo}", file=sys.stderr)
         code = EXIT_BAD_INPUT
     except KeyboardInterrupt:
-        print(f"tsjax {arguments.verb}: interrupted", file=sys.stderr)
+        again = "; the same command continues" if arguments.verb == "prepare" else ""
+        print(f"tsjax {arguments.verb}: interrupted{again}", file=sys.stderr)
         code = EXIT_INTERRUPTED
     sys.exit(code)
 

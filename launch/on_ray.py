@@ -2,13 +2,14 @@
 
 import importlib
 import os
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import cycle
 from typing import Any
 
 from tsjax.errors import UserError
-from tsjax.workers import LOOK_AHEAD, Item, Result
+from tsjax.workers import LOOK_AHEAD, Item, Result, WorkerLost
 
 
 class OnRay:
@@ -18,6 +19,9 @@ class OnRay:
     def __init__(self, count: int | None = None, address: str | None = None):
         """Joins the cluster at `address` (default: $RAY_ADDRESS, else one of its own on this machine)."""
         ray = _ray()
+        if count is not None and count < 1:
+            raise UserError(expected="1 worker or more", found=str(count), todo="set --workers to 1 or more")
+        _check_there(address)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
         if not ray.is_initialized():
             try:
@@ -25,7 +29,11 @@ class OnRay:
             except (ConnectionError, ValueError, RuntimeError) as e:
                 raise UserError(expected=f"a Ray cluster at {address or '$RAY_ADDRESS'}", found=" ".join(str(e).split())[:120],
                                 todo="start one with `ray start --head`, or leave out --ray-address") from e  # fmt: skip
-        self.count = count or int(ray.cluster_resources().get("CPU", 1))
+        free = int(ray.cluster_resources().get("CPU", 1))
+        if count is not None and count > free:  # the others would wait for a place for ever
+            raise UserError(expected=f"at most {free} workers, the CPUs of the cluster", found=str(count),
+                            todo="leave --workers out, or add nodes")  # fmt: skip
+        self.count = count or free
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """See `tsjax.workers.Workers.map`."""
@@ -50,6 +58,17 @@ class OnRay:
                 ray.kill(one)
 
 
+def _check_there(address: str | None) -> None:
+    """Ray itself tries for a quarter of an hour."""
+    host, _, port = (address or "").rpartition(":")
+    if host and port.isdigit():
+        try:
+            socket.create_connection((host, int(port)), timeout=5).close()
+        except OSError as e:
+            raise UserError(expected=f"a Ray cluster at {address}", found=str(e),
+                            todo="start one with `ray start --head`, or leave out --ray-address") from e  # fmt: skip
+
+
 def _ray() -> Any:
     try:
         return importlib.import_module("ray")
@@ -71,3 +90,6 @@ def _get(reference: Any) -> Any:
         return ray.get(reference)
     except ray.exceptions.RayTaskError as e:
         raise (e.cause if isinstance(e.cause, UserError) else e) from e
+    except ray.exceptions.RayError as e:
+        raise WorkerLost(expected="a Ray cluster that lasts", found=" ".join(str(e).split())[:160],
+                         todo="run the same command again, it continues") from e  # fmt: skip

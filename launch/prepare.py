@@ -15,6 +15,11 @@ from tsjax.shards import open_shards
 from tsjax.tokenizer import Recipe
 from tsjax.workers import Processes, Workers
 
+LEFT_OUT = {
+    "train_in_valid": "training documents equal to validation ones",
+    "train_near_valid": "training documents nearly equal to validation ones",
+}
+
 
 def prepare(arguments: argparse.Namespace) -> None:
     a = arguments
@@ -41,7 +46,7 @@ def prepare_inputs(a: argparse.Namespace) -> None:
             last = time.monotonic()
             print(f"{stage}: {done / 1e6:,.1f}{f' of {total / 1e6:,.1f}' if total else ''} MB", flush=True)
 
-    if a.tokenizer and (a.kind or a.vocab_size):
+    if a.tokenizer and (a.kind or a.vocab_size is not None):
         raise UserError(
             expected="--tokenizer, or --kind and --vocab-size of a new one", found="both", todo="leave one out"
         )
@@ -50,8 +55,7 @@ def prepare_inputs(a: argparse.Namespace) -> None:
         reading=Reading(form=a.format, text_key=a.text_key, where=pairs(a.where)),
         repairs=Repairs(a.fix_encoding, a.min_characters, a.final_punctuation),
         splitting=Splitting(a.valid_fraction, a.near, a.drop_duplicates, a.drop_near_duplicates),
-        recipe=Recipe(kind=a.kind or "bpe", vocab_size=a.vocab_size or 4096, path=Path(a.tokenizer) if a.tokenizer else None,
-                      top=a.top, rare=a.rare, chat=a.chat),
+        recipe=recipe(a),
     )  # fmt: skip
     print(summary(manifest))
     for warning in manifest["warnings"]:
@@ -62,14 +66,23 @@ def prepare_inputs(a: argparse.Namespace) -> None:
 def instruct(a: argparse.Namespace) -> None:
     from data_gen.instruct import write_instruct
 
-    if a.seed < 0:
-        raise UserError(expected="--seed of at least 0", found=str(a.seed), todo="raise it")
+    if not 0 <= a.seed < 2**64:
+        raise UserError(expected="--seed from 0 to 2^64 - 1", found=str(a.seed), todo="choose another")
     manifest = write_instruct(
         a.inputs, a.out, reading=Reading(where=pairs(a.where)), ood=a.ood, valid_fraction=a.valid_fraction, seed=a.seed
     )
     for split, file in manifest["files"].items():
         print(f"{split}: {file['count']:,} documents")
+    if manifest["left_out"]:
+        print(f"left out: {', '.join(f'{count:,} {why}' for why, count in manifest['left_out'].items())}")
     print(f"next: tsjax prepare {a.out} --out SHARDS")
+
+
+def recipe(a: argparse.Namespace) -> Recipe:
+    if a.tokenizer:
+        return Recipe(path=Path(a.tokenizer), top=a.top, rare=a.rare, chat=a.chat)
+    size = 4096 if a.vocab_size is None else a.vocab_size
+    return Recipe(kind=a.kind or "bpe", vocab_size=size, top=a.top, rare=a.rare, chat=a.chat)
 
 
 def workers(a: argparse.Namespace) -> Workers:
@@ -100,6 +113,8 @@ def summary(manifest: dict) -> str:
         if split["unknown"]:
             line += f"; {split['unknown']:,} tokens are unknown ({split['unknown'] / split['tokens']:.2%})"
         lines.append(line)
+    if left_out := [f"{count:,} {LEFT_OUT.get(why, why)}" for why, count in manifest["left_out"].items() if count]:
+        lines.append(f"left out: {', '.join(left_out)}")
     if share := manifest["tokenizer"].get("rare_share"):
         lines.append(f"rare tokens in the training sample: {share[0]:.3%} of tokens, in {share[1]:.2%} of documents")
     return "\n".join(lines)

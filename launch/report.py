@@ -7,6 +7,8 @@ from rich.bar import Bar
 from rich.console import Console
 from rich.table import Table
 
+from launch.console import Printer
+
 DEFECTS = {
     "mojibake": "mojibake (decoded with the wrong encoding)",
     "replacement": "characters lost (U+FFFD)",
@@ -32,7 +34,7 @@ COPIES = {
 
 def print_report(report: dict[str, Any]) -> None:
     """Prints the dict that `tsjax.corpus.report.report` makes, with the `splits` and `warnings` of `prepare`."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Printer()
     estimated = "about " if report["distinct_words_estimated"] else ""
     lengths = report["words_per_document"]
     console.print("\n[bold]corpus[/bold]")

@@ -29,10 +29,10 @@ def sample(arguments: argparse.Namespace) -> None:
     for prompt in prompts:
         if any("\ud800" <= character <= "\udfff" for character in prompt):
             raise UserError(expected="prompts in UTF-8", found=repr(prompt[:40]), todo="check the terminal's encoding")
-    if arguments.chat:
-        prompts = [chat.prompt([chat.Turn("user", prompt)]) for prompt in prompts]
-    prompts = [prompt for prompt in prompts for _ in range(arguments.count)]
     trained = open_trained(arguments.run)
+    if arguments.chat:
+        prompts = [chat_prompt(trained, prompt) for prompt in prompts]
+    prompts = [prompt for prompt in prompts for _ in range(arguments.count)]
     if arguments.out is None and len(prompts) == 1:
         stream_one(trained, prompts[0], arguments.max_new, sampler, arguments.seed)
         return
@@ -45,6 +45,18 @@ def sample(arguments: argparse.Namespace) -> None:
         return
     for row in rows:
         print(f"--- {row['index']}\n{row['prompt']}{row['text']}\n")
+
+
+def chat_prompt(trained: Trained, says: str) -> str:
+    """What the user says, ready for the assistant's answer."""
+    if "assistant" not in trained.tokenizer.markers:
+        raise UserError(expected="a run on chats (shards prepared with --chat)", found="a tokenizer without turns",
+                        todo="leave --chat out")  # fmt: skip
+    try:
+        return chat.prompt([chat.Turn("user", says)])
+    except ValueError as error:
+        raise UserError(expected="--prompt with what the user says, without marks of turns", found=str(error),
+                        todo="give plain text") from error  # fmt: skip
 
 
 def read_prompts(path: Path) -> list[str]:

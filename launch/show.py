@@ -3,9 +3,9 @@
 from itertools import groupby, islice
 
 import numpy as np
-from rich.console import Console
 from rich.text import Text
 
+from launch.console import Printer
 from tsjax.config import DataConfig
 from tsjax.corpus import SPLITS
 from tsjax.loader import Batch, make_rows
@@ -18,7 +18,7 @@ UNLEARNED = "dim"
 
 def show(shards: Shards, count: int, context: int) -> None:
     """Prints `count` documents of each split, and as many rows of `context` tokens under both packings."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Printer()
     tokenizer = shards.tokenizer()
     for split in SPLITS:
         for number, ids in enumerate(islice(shards.documents(split), count)):

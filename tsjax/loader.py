@@ -144,6 +144,9 @@ def make_rows(shards: Shards, split: str, context: int, data: DataConfig) -> Row
         counts_N = assistant_turns(tokens_N, starts_D, markers)
     # The BOS of the next document is given when a story is written, so it is nothing to predict.
     counts_N[starts_D] = False
+    if not counts_N.any():
+        raise UserError(expected=f"something to learn in the {split} split of {shards.folder}", found="nothing",
+                        todo="set config.data.loss=all, or give chats")  # fmt: skip
     return (ConcatRows if data.packing == "concat" else DocumentRows)(tokens_N, starts_D, context, counts_N)
 
 

@@ -5,7 +5,7 @@ encodes. Every step leaves a journal, so a killed prepare continues; and the byt
 inputs and the settings alone, not from the workers or the number of interruptions.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,9 @@ from tsjax.encoder import Batch, Encoder, dtype_of
 from tsjax.errors import UserError
 from tsjax.lock import LOCK, lock
 from tsjax.shard_writer import JOURNAL, RECORD_TOKENS, SHARD_TOKENS, ShardWriter, resume
-from tsjax.shards import MANIFEST, REPORT, open_shards
+from tsjax.shards import FORMAT, MANIFEST, REPORT, open_shards
 from tsjax.tokenizer import Recipe, Restricted, Tokenizer, evenly
-from tsjax.workers import Processes, Workers
+from tsjax.workers import Processes, WorkerLost, Workers
 
 BATCH = 2**20  # characters of text encoded at once
 LOST = 0.01  # share of documents or tokens from which it is told
@@ -70,6 +70,10 @@ def prepare(
         raise UserError(expected=f"a folder at {out}", found="a file", todo="give another --out")
     for choice in (reading, splitting, recipe):
         choice.check()
+    if not 0 <= seed < 2**64:
+        raise UserError(expected="a seed from 0 to 2^64 - 1", found=str(seed), todo="choose another")
+    if any(Path(place).resolve() == out.resolve() for place in (*inputs, *valid_inputs)):
+        raise UserError(expected="--out apart from the inputs", found=f"{out} as both", todo="give another --out")
     found = [*chain.from_iterable(map(sources, inputs))]
     held_out = [s for s in found if s.split == "valid"] + [*chain.from_iterable(map(sources, valid_inputs))]
     training = [s for s in found if s.split != "valid"]
@@ -93,10 +97,14 @@ def prepare(
         return chain.from_iterable(documents(source.path, reading) for source in files)
 
     with lock(out, todo="wait for it, or give another --out"):
+        if (out / MANIFEST).exists():  # another process has just finished
+            return _finished(out, job)
         workers = workers or Processes()
         # ---- The survey: which documents there are, and where each goes ----
         judged = {key: job[key] for key in ("inputs", "valid_inputs")} | {"seed": seed, "tsjax": __version__}
         judged |= {key: job["settings"][key] for key in ("reading", "repairs")}
+        # Sums are of now; a file that was another one in between, while documents were read, is told by its stamp.
+        judged |= {"stamps": _stamps([*training, *held_out])}
         folder = out / f".survey-{sha256_json(judged)[:16]}"
         forget(out, but=folder)
         scanner = Scanner(repairs, seed)
@@ -105,19 +113,27 @@ def prepare(
             for place, files in zip(places, (training, held_out), strict=True):
                 survey(read(files), scanner, workers, place, lambda done: tell("survey", done, None))
             surveyed = Survey(*places)
+            if not surveyed.tally.documents:
+                raise UserError(
+                    expected="documents that can be used",
+                    found=f"none; left out: {_listed(surveyed.tally.faults)}",
+                    todo="look at --where, --format and the repairs that were asked for",
+                )
             labels, counts = split(
                 surveyed.hashes, surveyed.live, surveyed.first[1],
                 drawn=not held_out, fraction=splitting.valid_fraction, drop_duplicates=splitting.drop_duplicates,
                 drop_near_duplicates=splitting.drop_near_duplicates,
                 near=(lambda rank, first: near(surveyed.column, rank, splitting.near, first)) if splitting.near < 1 else None,
             )  # fmt: skip
+        except WorkerLost:
+            raise
         except UserError:
             _leave(out)
             raise
         tally = surveyed.tally
 
         # ---- The tokenizer: what an interrupted prepare left, or the one that the recipe makes ----
-        journal, made = resume(out, sha256_json([job, __version__, tokenizers.versions()]))
+        journal, made = resume(out, sha256_json([job, judged, tokenizers.versions()]))
         if made is None:
             tell("tokenizer", 0, None)
             chosen = (d for d, label in zip(read(training), labels, strict=False) if label == TRAIN)
@@ -140,11 +156,7 @@ def prepare(
         for writer in writers:
             writer.close()
         if [_sums(training), _sums(held_out)] != [job["inputs"], job["valid_inputs"]]:
-            raise UserError(
-                expected="inputs that stay as they are while they are prepared",
-                found="one with another sha256 at the end than at the start",
-                todo="run prepare again when nothing writes to them",
-            )
+            raise _changed()
 
         # ---- The report and the manifest, which makes the folder whole ----
         manifest = _manifest(out, job, made, journal["shards"], counts, tally)
@@ -160,7 +172,10 @@ def _batches(read: Iterator[Document], labels: np.ndarray, writers: Sequence[Sha
     chosen: list[Document] = []
     places: list[int] = []
     size = 0
-    for document, label in zip(read, labels.tolist(), strict=True):
+    for label in labels.tolist():
+        document = next(read, None)
+        if document is None:
+            raise _changed()
         if label == DROPPED:
             continue
         if skip[label]:
@@ -172,8 +187,18 @@ def _batches(read: Iterator[Document], labels: np.ndarray, writers: Sequence[Sha
         if size >= BATCH:
             yield Batch(chosen, places)
             chosen, places, size = [], [], 0
+    if next(read, None) is not None:
+        raise _changed()
     if chosen:
         yield Batch(chosen, places)
+
+
+def _changed() -> UserError:
+    return UserError(
+        expected="inputs that stay as they are while they are prepared",
+        found="one that has changed since the start",
+        todo="run prepare again when nothing writes to them",
+    )
 
 
 def _manifest(
@@ -186,18 +211,12 @@ def _manifest(
 ) -> dict[str, Any]:
     """Writes the report, and returns the manifest that names it."""
     splits = {name: _described(entries) for name, entries in shards.items()}
-    for name, described in splits.items():
-        if not described["documents"]:
-            raise UserError(
-                expected=f"documents in the {name} split",
-                found=f"none: {described['dropped']:,} have tokens outside the vocabulary",
-                todo="give a larger --top, or another --rare rule",
-            )
     found = report(tally, counts) | {"splits": splits}
     found["warnings"] = warnings(found) + list(_lost(tokenizer, splits))
     write_json(out / REPORT, found)
     manifest = {
         "kind": "token_shards",
+        "format": FORMAT,
         "tsjax": __version__,
         "tokenizer": {"file": tokenizer.file, "fingerprint": tokenizer.fingerprint}
         | {key: getattr(tokenizer, key) for key in ("vocab_size", "bos", "eos", "unk", "pad", "markers", "lossless")}
@@ -207,6 +226,7 @@ def _manifest(
         "splits": {name: described | {"shards": shards[name]} for name, described in splits.items()},
         "counts": counts,
         "report": {"file": REPORT, "sha256": sha256_file(out / REPORT)},
+        "left_out": found["faults"] | {key: counts.get(key, 0) for key in ("train_in_valid", "train_near_valid")},
         "warnings": found["warnings"],
     }
     # Of everything that decides the batches, and nothing else.
@@ -276,6 +296,16 @@ def _leave(out: Path) -> None:
     (out / LOCK).unlink(missing_ok=True)
     if not any(out.iterdir()):
         out.rmdir()
+
+
+def _stamps(files: Iterable[Source]) -> list[list[int]]:
+    """What changes when a file is written to, replaced or moved."""
+    found = [source.path.stat() for source in files]
+    return [[stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns] for stat in found]
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {why}" for why, count in counts.items()) or "none"
 
 
 def _sums(files: Iterable[Source]) -> list[dict[str, str]]:

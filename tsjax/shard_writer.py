@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,13 @@ class ShardWriter:
             self._write_record()
         if self._records:
             self._finish_shard()
-        if self._dropped and self._shards:
+        if self._dropped and not self._shards:
+            raise UserError(
+                expected=f"documents in the {self._split} split that the vocabulary can spell",
+                found=f"none of {self._dropped:,}",
+                todo="choose another --rare rule, a larger --top, or another tokenizer",
+            )
+        if self._dropped:
             self._shards[-1]["dropped"] += self._dropped
             self._dropped = 0
             write_json(self._out / JOURNAL, self._journal)
@@ -99,14 +106,17 @@ class ShardWriter:
         if self._file is None:
             # One record a chunk: Grain insists on it, and a chunk is what the reader unpacks at once.
             self._file = ArrayRecordWriter(str(self._temporary), "group_size:1")
-        self._file.write(np.concatenate(self._block).astype(self._dtype, copy=False).tobytes())
+        block = np.concatenate(self._block).astype(self._dtype, copy=False)
+        with _as_os_error():
+            self._file.write(block.tobytes())
         self._records += 1
         self._tokens += self._block_tokens
         self._block, self._block_tokens = [], 0
 
     def _finish_shard(self) -> None:
         assert self._file is not None
-        self._file.close()
+        with _as_os_error():
+            self._file.close()
         path = self._out / f"{self._name}.arrayrecord"
         with open(self._temporary, "rb") as f:
             os.fsync(f.fileno())
@@ -136,6 +146,15 @@ class ShardWriter:
         self._begin_shard()
 
 
+@contextmanager
+def _as_os_error() -> Iterator[None]:
+    """ArrayRecord says in RuntimeErrors that a disk is full."""
+    try:
+        yield
+    except RuntimeError as e:
+        raise OSError(str(e)) from e
+
+
 def resume(out: Path, job: str) -> tuple[dict[str, Any], Tokenizer | None]:
     """(journal, tokenizer or None): what an unfinished folder holds for `job` (a hash). Removes the rest."""
     journal: dict[str, Any] = {"job": job, "tokenizer": None, "shards": {name: [] for name in SPLITS}}
@@ -146,6 +165,8 @@ def resume(out: Path, job: str) -> tuple[dict[str, Any], Tokenizer | None]:
             found = tokenizers.load(out / old["tokenizer"]["file"])
             if found.fingerprint == old["tokenizer"]["fingerprint"]:
                 tokenizer, journal = found, old
+        else:
+            (out / Path(old["tokenizer"]["file"]).name).unlink(missing_ok=True)  # of another job
     except (OSError, ValueError, LookupError, TypeError, UserError):
         pass  # no journal, or not a usable one: begin again
     for name, shards in journal["shards"].items():

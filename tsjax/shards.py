@@ -22,6 +22,7 @@ from tsjax.shard_writer import read_records
 from tsjax.tokenizer import Tokenizer
 
 MANIFEST, REPORT = "manifest.json", "report.json"
+FORMAT = 2  # of the folder; 1 had the lengths of documents elsewhere and no report
 
 
 class Shards:
@@ -165,5 +166,11 @@ def open_shards(path: Path) -> Shards:
             expected=f"a whole manifest at {manifest_path}",
             found="a half-written or changed one",
             todo=f"copy the folder again, or remove {path} and run prepare again",
+        )
+    if manifest.get("format") != FORMAT:
+        raise UserError(
+            expected=f"shards of format {FORMAT} at {path}",
+            found=f"format {manifest.get('format', 1)}, of tsjax {manifest.get('tsjax')}",
+            todo="prepare them again, into another folder",
         )
     return Shards(path, manifest)

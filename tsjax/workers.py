@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Protocol, TypeVar
 
 from tsjax.errors import UserError
@@ -20,6 +20,10 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 LOOK_AHEAD = 3  # items for each worker that are read before their turn; bounds the memory
+
+
+class WorkerLost(UserError):
+    """A worker ended that should not have; what was done so far is kept."""
 
 
 class Workers(Protocol):
@@ -52,20 +56,31 @@ class Processes:
         )
         running: deque[Future] = deque()
         try:
-            for item in (item for part in (first, items) for item in part):
-                running.append(pool.submit(_work, item))
+            for number, item in enumerate(chain(first, items)):
+                running.append(_quietly(pool.submit, item) if number < self.count else pool.submit(_work, item))
                 if len(running) >= LOOK_AHEAD * self.count:
                     yield running.popleft().result()
             while running:
                 yield running.popleft().result()
         except BrokenProcessPool as e:
-            raise UserError(
+            raise WorkerLost(
                 expected="worker processes that live to the end",
                 found="one that was killed (out of memory?)",
                 todo="run the same command again, it continues; with fewer --workers if memory is short",
             ) from e
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _quietly(submit: Callable[..., Future], item: Any) -> Future:
+    """Submits while Ctrl-C is ignored: a worker that this starts inherits that, from its first import on."""
+    if threading.current_thread() is not threading.main_thread():
+        return submit(_work, item)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return submit(_work, item)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 _function: Callable[[Any], Any]

@@ -59,3 +59,14 @@ def test_the_same_bytes(workers, tmp_path, monkeypatch):
         stage.prepare([tmp_path / "stories"], tmp_path / name, workers=by, **how)
     here, there = ({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("here", "there"))
     assert here == there and len(here) > 8
+
+
+def test_what_no_cluster_can_do_is_refused(workers):
+    from launch.on_ray import OnRay
+
+    with refused("at most 2 workers", "3"):
+        OnRay(3)
+    with refused("1 worker", "0"):
+        OnRay(0)
+    with refused("127.0.0.1:1", "ray start"):
+        OnRay(address="127.0.0.1:1")

@@ -1,12 +1,18 @@
 """`tsjax prepare` and `instruct` as a user meets them: any corpus in, counts and warnings out."""
 
 import json
+import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from data_gen.offline import write_story
 from tests.launch.conftest import one_line
+from tsjax import prepare as stage
+from tsjax.atomic import sha256_json
 from tsjax.corpus import SEPARATOR
 from tsjax.shards import open_shards
 
@@ -82,6 +88,7 @@ def test_a_spoiled_corpus_is_not_trained_on_in_silence(tsjax, tmp_path, name):
     assert code == 0 and any(word in line for line in out.splitlines() if line.startswith("warning"))
     # Training says it again; the prompts don't fit this context, so it goes no further.
     code, out, _ = tsjax("train", "--config=configs/quickstart.py", f"--config.data.path={tmp_path / 'out'}",
+                         "--run", tmp_path / "run",
                          "--config.model.vocab_size=0", "--config.model.context=4",
                          "--config.sample.prompts=One day the dog")  # fmt: skip
     assert code == 65 and word in out
@@ -131,7 +138,7 @@ def test_instruct_documents_out_of_sight(tsjax, tmp_path):
     made = tmp_path / "ood"
     code, out, _ = tsjax("instruct", tmp_path / "data00.json", "--where", "source=GPT-4", "--ood",
                          "--valid-fraction", 0.1, "--out", made)  # fmt: skip
-    assert code == 0 and "200" not in out.split("train:")[0]
+    assert code == 0 and "left out: 100 filtered" in out
     code, _, _ = tsjax("prepare", made, "--vocab-size", 512, "--out", tmp_path / "out")
     opened = open_shards(tmp_path / "out")
     assert code == 0 and opened.documents_count("train") + opened.documents_count("valid") == 200
@@ -207,3 +214,75 @@ def test_wrong_settings_are_one_line_and_leave_nothing(tsjax, text_file, tmp_pat
 def test_nothing_to_do_is_told(tsjax, tmp_path):
     code, _, err = tsjax("prepare", "--out", tmp_path / "out")
     one_line(code, err, "inputs")
+
+
+# ---- Found by a hostile review ----
+
+
+def test_a_data_set_by_name_without_a_network_is_one_line(tmp_path):
+    """In a process of its own: what a test has imported before must not help."""
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "cache")}
+    command = [sys.executable, "-m", "launch.cli", "prepare", "hf://nobody/nothing", "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=Path(__file__).parents[2])
+    one_line(done.returncode, done.stderr, "nobody/nothing")
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_left_out_is_said(tsjax, tmp_path):
+    good = chats(200)
+    path = write(tmp_path / "chats.txt", [*good, *("[INST] no answer" for _ in range(50))], between="\n")
+    code, out, _ = tsjax("prepare", path, "--chat", "--kind", "words", "--vocab-size", 192, "--near", 1,
+                         "--out", tmp_path / "out")  # fmt: skip
+    assert code == 0 and "50 malformed" in out and "--format" in out
+    (tmp_path / "records.json").write_text(json.dumps(records(50)))
+    code, _, err = tsjax("prepare", tmp_path / "records.json", "--where", "source=GPT-5", "--out", tmp_path / "none")
+    one_line(code, err, "50 filtered", "--where")
+
+
+def test_an_input_that_was_another_in_between_is_not_believed(tsjax, text_file, tmp_path, monkeypatch):
+    """Swapped after the survey, found out, put back: nothing that was made of the other text may stay."""
+    how = ["--vocab-size", 400, "--near", 1]
+    assert tsjax("prepare", text_file, *how, "--out", tmp_path / "clean")[0] == 0
+    kept = text_file.with_name("kept.txt")
+    real = stage.Encoder
+
+    def swap(*arguments):
+        text_file.rename(kept)
+        write(text_file, [story.replace("a", "o") for story in STORIES])
+        return real(*arguments)
+
+    monkeypatch.setattr(stage, "Encoder", swap)
+    code, _, err = tsjax("prepare", text_file, *how, "--out", tmp_path / "out")
+    one_line(code, err, "changed", "run prepare again")
+    monkeypatch.undo()
+    monkeypatch.setenv("TSJAX_ALLOCATOR", "off")
+    kept.rename(text_file)
+    assert tsjax("prepare", text_file, *how, "--out", tmp_path / "out")[0] == 0
+    assert open_shards(tmp_path / "out").fingerprint == open_shards(tmp_path / "clean").fingerprint
+
+
+def test_a_tokenizer_of_an_earlier_attempt_does_not_stay(tsjax, text_file, tmp_path):
+    out = tmp_path / "out"
+    first = ["--kind", "byte-bpe", "--vocab-size", 400, "--top", 5, "--rare", "drop"]
+    code, _, err = tsjax("prepare", text_file, *first, "--out", out)
+    one_line(code, err, "--rare")
+    assert tsjax("prepare", text_file, "--kind", "words", "--vocab-size", 512, "--rare", "unk", "--out", out)[0] == 0
+    assert [path.name for path in out.glob("tokenizer*")] == ["tokenizer.txt"]
+
+
+def test_shards_without_an_answer_teach_no_assistant(tsjax, text_file, tmp_path):
+    data = tmp_path / "data"
+    assert tsjax("prepare", text_file, "--chat", "--vocab-size", 400, "--out", data)[0] == 0
+    code, _, err = tsjax("train", "--config=configs/quickstart.py", f"--config.data.path={data}", "--run", tmp_path / "run",
+                         "--config.model.vocab_size=0", "--config.data.loss=assistant")  # fmt: skip
+    one_line(code, err, "config.data.loss")
+
+
+def test_shards_of_an_older_form_are_refused(tsjax, text_file, tmp_path):
+    out = tmp_path / "out"
+    assert tsjax("prepare", text_file, "--vocab-size", 400, "--out", out)[0] == 0
+    manifest = json.loads((out / "manifest.json").read_text())
+    del manifest["format"], manifest["checksum"]
+    (out / "manifest.json").write_text(json.dumps(manifest | {"checksum": sha256_json(manifest)}))
+    code, _, err = tsjax("prepare", "--show", 1, "--out", out)
+    one_line(code, err, "format 2", "format 1")

@@ -157,7 +157,12 @@ def test_only_what_the_assistant_says_is_learned(chats, context, packing, bos_is
             speaker = role
         tokens.append(eos)
         expected += [(document, eos)] if speaker == "assistant" else []
-    rows = packed(np.array(tokens, np.uint16), np.array(starts), context, packing, "assistant", **markers)
+    stream_of_chats = np.array(tokens, np.uint16), np.array(starts), context, packing, "assistant"
+    if not expected:
+        with refused("something to learn"):
+            packed(*stream_of_chats, **markers)
+        return
+    rows = packed(*stream_of_chats, **markers)
     numbers = np.arange(len(rows))
     batch, documents = rows.batch(numbers), rows.documents(numbers)
     real = batch["weights"] > 0

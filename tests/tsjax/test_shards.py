@@ -180,7 +180,7 @@ def test_inputs_that_change_meanwhile_are_noticed(tmp_path, model):
         if stage == "encode":
             json_lines(path, TEXTS[:-1])
 
-    with refused("sha256", "run prepare again"):
+    with refused("changed", "run prepare again"):
         prepare([path], tmp_path / "out", recipe=Recipe(path=model), progress=progress)
 
 

@@ -206,6 +206,7 @@ def _hub() -> Any:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
         import huggingface_hub
+        import huggingface_hub.constants  # the library itself loads its parts only when they are named
         import huggingface_hub.errors
     except ImportError as e:
         raise UserError(

@@ -10,18 +10,19 @@ _ROWS = 1000  # of one batch
 _BUFFER = 1 << 20  # bytes read ahead of each column, instead of its whole part of a row group
 
 
-def records(path: Path, wanted: set[str]) -> Iterator[dict[str, Any]]:
+def records(path: Path, wanted: set[str], name: str) -> Iterator[dict[str, Any]]:
     """The rows of a parquet file, in order, as dicts.
 
     Columns of text, numbers and lists of text are read, and `wanted` ones whatever they hold; images, embeddings
-    and the like stay in the file. Raises UserError, while iterating, for a file that is damaged or not parquet.
+    and the like stay in the file. `name` stands in errors. Raises UserError, while iterating, for a file that is
+    damaged or not parquet.
     """
     try:
         import pyarrow
         from pyarrow import parquet
     except ImportError as e:
         raise UserError(
-            expected=f"pyarrow, to read {path}", found="none installed", todo="pip install 'tsjax[hf]'"
+            expected=f"pyarrow, to read {name}", found="none installed", todo="pip install 'tsjax[hf]'"
         ) from e
     try:
         with parquet.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as file:
@@ -30,7 +31,7 @@ def records(path: Path, wanted: set[str]) -> Iterator[dict[str, Any]]:
                 yield from batch.to_pylist()
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as e:
         raise UserError(
-            expected=f"a whole parquet file at {path}",
+            expected=f"a whole parquet file at {name}",
             found=f"one that cannot be read ({' '.join(str(e).split())[:200]})",
             todo="check the path" if isinstance(e, FileNotFoundError) else "copy or download it again",
         ) from e

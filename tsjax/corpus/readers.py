@@ -11,7 +11,7 @@ The forms:
 - `json`: one JSON list of objects, such as the files of TinyStories_all_data, or objects one behind another;
 - `parquet`: one document a row.
 
-Each may be gzipped (`.gz`), Zstandard (`.zst`) or within a tar archive, but for parquet, which packs itself. What
+Each may be gzipped (`.gz`), Zstandard (`.zst`) or within a tar archive. What
 cannot be a corpus is refused early, by name and place, rather than turned into tokens: memory stays bounded because
 no document may be longer than `MAX_DOCUMENT` bytes.
 """
@@ -19,6 +19,7 @@ no document may be longer than `MAX_DOCUMENT` bytes.
 import codecs
 import difflib
 import json
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -106,12 +107,8 @@ def documents(path: Path, reading: Reading = Reading()) -> Iterator[Document]:
 
 def _documents(path: Path, reading: Reading) -> Iterator[Document]:
     form = reading.form if reading.form != "auto" else suffix(path.name)[1:]
-    if form == "parquet":
-        if is_archive(path.name) or suffix(path.name) != path.suffix:
-            raise _packed_parquet(str(path))
-        wanted = {reading.text_key, *TEXT_KEYS, "instruction", *(field.partition(".")[0] for field, _ in reading.where)}
-        rows = enumerate(parquet.records(path, wanted), 1)
-        yield from _of_records(((f"row {number} of {path}", row) for number, row in rows), reading)
+    if form == "parquet" and not is_archive(path.name) and suffix(path.name) == path.suffix:
+        yield from _of_parquet(path, str(path), reading)
         return
     for name, chunks in streams(path):
         form = reading.form
@@ -125,7 +122,11 @@ def _documents(path: Path, reading: Reading) -> Iterator[Document]:
             case "json":
                 yield from _of_records(_json_values(name, chunks), reading)
             case "parquet":
-                raise _packed_parquet(name)
+                # It is read from its end, so it is unpacked first.
+                with tempfile.NamedTemporaryFile() as spooled:
+                    spooled.writelines(chunks)
+                    spooled.flush()
+                    yield from _of_parquet(Path(spooled.name), name, reading)
             case "text":
                 yield from map(plain, _texts(name, chunks))
             case "instruct":
@@ -136,6 +137,12 @@ def _documents(path: Path, reading: Reading) -> Iterator[Document]:
                 yield from map(plain, _divided(_lines(name, chunks)))
             case "blank-lines":
                 yield from map(plain, _divided(_paragraphs(name, chunks)))
+
+
+def _of_parquet(path: Path, name: str, reading: Reading) -> Iterator[Document]:
+    wanted = {reading.text_key, *TEXT_KEYS, "instruction", *(field.partition(".")[0] for field, _ in reading.where)}
+    rows = enumerate(parquet.records(path, wanted, name), 1)
+    yield from _of_records(((f"row {number} of {name}", row) for number, row in rows), reading)
 
 
 def _form_of(name: str, chunks: Iterator[bytes]) -> tuple[str, Iterator[bytes]]:
@@ -308,11 +315,3 @@ def _check_length(bytes_: int, place: str, todo: str = f"look for a lost {SEPARA
             found=f"a longer one {place}",
             todo=f"cut it into documents, or {todo}",
         )
-
-
-def _packed_parquet(name: str) -> UserError:
-    return UserError(
-        expected="a parquet file of its own",
-        found=f"one that is packed in {name}",
-        todo="unpack it and name the .parquet file",
-    )

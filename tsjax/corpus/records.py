@@ -37,7 +37,7 @@ def documents_of(record: object, text_key: str, where: Where, place: str) -> Ite
             todo="name the key of the text with --text-key",
         )
     text, fault = _text(record[key], key, place)
-    if any(str(_find(record, field)) != wanted for field, wanted in where):
+    if any(wanted not in _spellings(_find(record, field)) for field, wanted in where):
         fault = FILTERED
     fields = _fields(record, key)
     story = fields.get("story")
@@ -79,6 +79,11 @@ def _object(record: object, text_key: str, place: str) -> dict[str, Any]:
     )
 
 
+def _spellings(value: object) -> tuple[str, str]:
+    """How a value may be written in a condition: as Python shows it, and as JSON does (true, null)."""
+    return str(value), json.dumps(value, ensure_ascii=False, default=str)
+
+
 def _fields(record: dict[str, Any], text_key: str) -> dict[str, Any]:
     """What the record says beside its text: scalars and lists, and those in its `instruction`."""
     fields = {key: value for key, value in record.items() if key != text_key and not isinstance(value, dict)}
@@ -102,7 +107,7 @@ def _text(value: object, key: str, place: str) -> tuple[str, str]:
     fault = ""
     if isinstance(value, list) and all(isinstance(m, dict) and {"role", "content"} <= m.keys() for m in value):
         try:
-            text = chat.render(chat.Turn(str(m["role"]), str(m["content"] or "")) for m in value)
+            text = chat.render(chat.Turn(str(m["role"]), _content(m["content"], place)) for m in value)
         except ValueError:
             text, fault = json.dumps(value, ensure_ascii=False), MALFORMED
     elif value is None or isinstance(value, str):
@@ -122,6 +127,19 @@ def _text(value: object, key: str, place: str) -> tuple[str, str]:
             todo="mend or remove the record",
         ) from e
     return text, fault
+
+
+def _content(content: object, place: str) -> str:
+    """What a message says: a string, or the text parts of OpenAI's list form."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    if isinstance(content, list) and all(isinstance(p, dict) and isinstance(p.get("text"), str) for p in content):
+        return " ".join(part["text"] for part in content)
+    raise UserError(
+        expected=f"messages whose content is text in {place}",
+        found=f"a {type(content).__name__}",
+        todo="leave out images, calls and the like beforehand",
+    )
 
 
 def _keys_of(record: dict[str, Any], wanted: str) -> str:

@@ -16,9 +16,10 @@ BROKEN = 0.001  # enough to be learnt and written again: a model sees these char
 JOINED = 0.01
 OPENINGS_INSIDE = 0.02
 CUT = 0.05
-LOWER_CASE = 0.9
+LOWER_CASE = 0.05
 LONG_WORDS = 0.05  # of all words, in documents that are LONG
 COPIES = 0.05
+LEFT_OUT = 0.01
 MOST = 0.5  # one document alone is worth a warning only where it is that much of the corpus
 
 _BROKEN = {
@@ -77,7 +78,7 @@ def warnings(report: Mapping[str, Any]) -> list[str]:
     for kind, text in _BROKEN.items():
         warn(kind, BROKEN, text)
     warn("foreign_script", BROKEN, f"hold letters foreign to a corpus in {report['script'].title()} script")
-    warn("lower_case", LOWER_CASE, "have no capital letter: a model can learn none from a lower-cased corpus")
+    warn("lower_case", LOWER_CASE, "have no capital letter: was the corpus, or a part of it, lower-cased?")
     warn("cut", CUT, "stop in mid-sentence; --final-punctuation leaves them out")
     warn("begins_inside", CUT, "begin in mid-sentence; do the documents begin where the stories do?")
     warn("joined", JOINED, "look like several stories run together; is the separator missing?")
@@ -93,7 +94,19 @@ def warnings(report: Mapping[str, Any]) -> list[str]:
             f"{lengths['long_share_of_words']:.2%} of words are in {lengths['long_documents']:,} documents {LONG} times "
             f"as long as the median of {lengths['median']:,} words; is the separator missing there?"
         )
+    for why, limit in (("malformed", LEFT_OUT), ("empty", LEFT_OUT)):
+        found = report["faults"].get(why, 0)
+        if found and found >= limit * (report["documents"] + found):
+            lines.append(
+                f"{found:,} of {report['documents'] + found:,} documents are {why} and left out; is the --format right?"
+            )
     split = report["split"]
+    leaked = split.get("train_in_valid", 0) + split.get("train_near_valid", 0)
+    if leaked and leaked >= COPIES * split.get("documents", 1):
+        lines.append(
+            f"{leaked:,} of {split['documents']:,} documents are left out of training as copies or near copies of "
+            "validation documents; with templates, give --valid files of your own or a higher --near"
+        )
     copies = split.get("train_duplicates", 0) + split.get("train_near_duplicates", 0)
     share = copies / max(split.get("documents", 0), 1)
     if share >= COPIES:

@@ -37,6 +37,12 @@ def sources(where: str | Path) -> list[Source]:
     path = Path(where)
     if not path.exists():
         raise UserError(expected="a corpus file or folder", found=f"no {path}", todo="check the path")
+    if not path.is_dir() and not path.is_file():
+        raise UserError(
+            expected="a corpus file or folder",
+            found=f"{path}, which is neither",
+            todo="write it to a file; it is read twice",
+        )
     if not path.is_dir():
         return [Source(path, path.name, None)]
     if (path / MANIFEST).exists():

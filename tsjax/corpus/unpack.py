@@ -22,7 +22,7 @@ _MOST_NAME = 1 << 20  # bytes of a tar header's extension, which only holds name
 _PACKED = (".gz", ".zst")
 _NO_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
 _ARCHIVE = re.compile(r".*\.(tar|tar\.gz|tgz|tar\.zst)", re.DOTALL)
-_CORPUS = re.compile(r"[^.].*\.(txt|jsonl|json)(\.gz|\.zst)?|[^.].*\.parquet", re.DOTALL)
+_CORPUS = re.compile(r"[^.].*\.(txt|jsonl|json|parquet)(\.gz|\.zst)?", re.DOTALL)
 _ABOUT = re.compile(r"(readme|licen[cs]e|dataset_infos?|dataset_dict|state|manifest)\.(txt|json)", re.IGNORECASE)
 
 

@@ -248,6 +248,10 @@ def _settled(data: Any) -> dict[str, Any]:
         token | ({"special": False, "normalized": False} if token["content"] in MARKERS.values() else {})
         for token in data.get("added_tokens") or []
     ]
+    if merges := data["model"].get("merges"):
+        # Older files write a merge as "a b"; a piece itself never holds a space.
+        pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
+        data["model"] = {"type": "BPE"} | data["model"] | {"merges": pairs}
     return data
 
 

@@ -237,7 +237,7 @@ BAD = {
     "cut.txt.zst": (zstandard.compress(b"a word " * 900)[:-4], "cannot be read"),
     "not.jsonl.zst": (b"plain", "cannot be read"),
     "not.parquet": (b"plain", "parquet", "cannot be read"),
-    "a.parquet.gz": (gzip.compress(b"x"), "unpack it"),
+    "a.parquet.gz": (gzip.compress(b"x"), "a.parquet.gz", "cannot be read"),
     "chats.txt": (b"[INST] a\n[INST] b\n", "malformed", "'[INST] a'", "--format"),
 }
 
@@ -474,3 +474,13 @@ def test_a_value_without_end_is_refused_soon():
         list(json_values.values(("[" * (i == 0) + '{"x": [' * (i == 0) + p for i, p in enumerate(parts)), 2000))
     assert len(read) < 20
     assert readers.MAX_LINE > readers.MAX_DOCUMENT
+
+
+def test_packed_parquet_is_unpacked(tmp_path):
+    plain = table(tmp_path / "a.parquet", {"text": ["once", "twice"]}).read_bytes()
+    packed = tmp_path / "b.parquet.gz"
+    packed.write_bytes(gzip.compress(plain))
+    with tarfile.open(tmp_path / "c.tar", "w") as archive:
+        archive.add(tmp_path / "a.parquet", "a.parquet")
+    for path in (packed, tmp_path / "c.tar"):
+        assert [d.text for d in documents(path)] == ["once", "twice"]

@@ -6,6 +6,7 @@ import pytest
 
 from tests.expect import refused
 from tsjax.corpus import SEPARATOR, Document
+from tsjax.corpus.readers import Reading, documents
 from tsjax.corpus.records import FAULTS, check_where, documents_of
 
 CHAT = [{"role": "user", "content": "hi\nyou"}, {"role": "assistant", "content": "hello"}]
@@ -100,3 +101,23 @@ def test_where_compares_what_a_value_looks_like():
 def test_what_is_no_record_is_refused(record, key, words):
     with refused("line 7 of a", *words):
         list(documents_of(record, key, (), "line 7 of a"))
+
+
+def test_messages_in_parts_are_their_text(tmp_path):
+    said = [{"role": "user", "content": [{"type": "text", "text": "hi"}, {"type": "text", "text": "there"}]},
+            {"role": "assistant", "content": "hello"}]  # fmt: skip
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"messages": said}) + "\n")
+    assert [d.text for d in documents(path)] == ["[INST] hi there [/INST] hello"]
+    said[1]["content"] = {"tool": "call"}
+    path.write_text(json.dumps({"messages": said}) + "\n")
+    with refused("line 1", "content is text", "dict"):
+        list(documents(path))
+
+
+@pytest.mark.parametrize("written", ["true", "True"])
+def test_conditions_are_spelled_as_json_or_as_python(tmp_path, written):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "once", "ok": true}\n{"text": "twice", "ok": false}\n')
+    found = list(documents(path, Reading(where=(("ok", written),))))
+    assert [d.fault for d in found] == ["", "filtered"]

@@ -11,6 +11,7 @@ from tests.expect import refused
 from tests.texts import CHARACTERS, awkward, chats, stories
 from tsjax.tokenizer import MARKERS, HuggingFace
 from tsjax.tokenizer.hugging_face import LETTERS, train
+from tsjax.tokenizer.restricted import restrict
 
 library = pytest.importorskip("tokenizers")
 TEXTS = stories(300)
@@ -203,3 +204,14 @@ def test_bytes_have_the_letters_of_the_library():
 def test_pieces_show_bytes_that_are_no_text(tokenizer):
     (ids,) = tokenizer.encode(["Ba 世"])
     assert "".join(tokenizer.pieces([*ids, 0])) == "Ba <0xE4><0xB8><0x96><|endoftext|>"
+
+
+def test_merges_as_strings_are_the_same_tokenizer():
+    """Older files, GPT-2's on the hub among them, write a merge as one string and may leave the model's type out."""
+    made = train(TEXTS, 400, chat=False)
+    data = json.loads(made.json)
+    data["model"]["merges"] = [" ".join(pair) for pair in data["model"]["merges"]]
+    del data["model"]["type"]
+    old = HuggingFace(json.dumps(data))
+    assert old.fingerprint == made.fingerprint and old.encode(TEXTS) == made.encode(TEXTS)
+    assert restrict(old, 300, "split", TEXTS).encode(TEXTS) == restrict(made, 300, "split", TEXTS).encode(TEXTS)
