@@ -20,7 +20,7 @@ import zstandard
 from tsjax import __version__
 from tsjax.atomic import sha256_file, write_json
 from tsjax.corpus import SPLITS, Document, instruct
-from tsjax.corpus.duplicates import normal_hash
+from tsjax.corpus.duplicates import check_seed, normal_hash
 from tsjax.corpus.readers import Reading, documents
 from tsjax.corpus.sources import MANIFEST, SPLIT_FILES, Source, sources
 from tsjax.errors import UserError
@@ -48,6 +48,7 @@ def write_instruct(
     """
     out = Path(out)
     reading.check()
+    check_seed(seed)
     if not 0 < valid_fraction < 1:
         raise UserError(
             expected="a valid_fraction above 0 and below 1", found=str(valid_fraction), todo="choose one, such as 0.01"

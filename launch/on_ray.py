@@ -3,13 +3,12 @@
 import importlib
 import os
 import socket
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import cycle
 from typing import Any
 
 from tsjax.errors import UserError
-from tsjax.workers import LOOK_AHEAD, Item, Result, WorkerLost
+from tsjax.workers import Item, Result, WorkerLost, check_count, in_order
 
 
 class OnRay:
@@ -19,8 +18,7 @@ class OnRay:
     def __init__(self, count: int | None = None, address: str | None = None):
         """Joins the cluster at `address` (default: $RAY_ADDRESS, else one of its own on this machine)."""
         ray = _ray()
-        if count is not None and count < 1:
-            raise UserError(expected="1 worker or more", found=str(count), todo="set --workers to 1 or more")
+        check_count(count)
         _check_there(address)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
         if not ray.is_initialized():
@@ -44,15 +42,9 @@ class OnRay:
             num_cpus=1, scheduling_strategy="SPREAD", max_restarts=-1, max_task_retries=-1
         )
         actors = [actor.remote(shared) for _ in range(self.count)]
-        turn = cycle(actors)
-        running: deque[Any] = deque()
+        begun = (actor.work.remote(item) for actor, item in zip(cycle(actors), items, strict=False))
         try:
-            for item in items:
-                running.append(next(turn).work.remote(item))
-                if len(running) >= LOOK_AHEAD * self.count:
-                    yield _get(running.popleft())
-            while running:
-                yield _get(running.popleft())
+            yield from in_order(begun, _get, self.count)
         finally:
             for one in actors:
                 ray.kill(one)

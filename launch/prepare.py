@@ -23,7 +23,7 @@ LEFT_OUT = {
 
 def prepare(arguments: argparse.Namespace) -> None:
     a = arguments
-    for name, least in (("seed", 0), ("show", 0), ("context", 1)):
+    for name, least in (("show", 0), ("context", 1)):
         if getattr(a, name) < least:
             raise UserError(expected=f"--{name} of at least {least}", found=str(getattr(a, name)), todo="raise it")
     if a.inputs:
@@ -66,8 +66,6 @@ def prepare_inputs(a: argparse.Namespace) -> None:
 def instruct(a: argparse.Namespace) -> None:
     from data_gen.instruct import write_instruct
 
-    if not 0 <= a.seed < 2**64:
-        raise UserError(expected="--seed from 0 to 2^64 - 1", found=str(a.seed), todo="choose another")
     manifest = write_instruct(
         a.inputs, a.out, reading=Reading(where=pairs(a.where)), ood=a.ood, valid_fraction=a.valid_fraction, seed=a.seed
     )

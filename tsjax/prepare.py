@@ -16,7 +16,7 @@ from tsjax import __version__
 from tsjax import tokenizer as tokenizers
 from tsjax.atomic import sha256_file, sha256_json, write_json
 from tsjax.corpus import DROPPED, SPLITS, TRAIN, Document
-from tsjax.corpus.duplicates import near
+from tsjax.corpus.duplicates import check_seed, near
 from tsjax.corpus.readers import Reading, documents
 from tsjax.corpus.repairs import Repairs
 from tsjax.corpus.report import report, warnings
@@ -70,8 +70,7 @@ def prepare(
         raise UserError(expected=f"a folder at {out}", found="a file", todo="give another --out")
     for choice in (reading, splitting, recipe):
         choice.check()
-    if not 0 <= seed < 2**64:
-        raise UserError(expected="a seed from 0 to 2^64 - 1", found=str(seed), todo="choose another")
+    check_seed(seed)
     if any(Path(place).resolve() == out.resolve() for place in (*inputs, *valid_inputs)):
         raise UserError(expected="--out apart from the inputs", found=f"{out} as both", todo="give another --out")
     found = [*chain.from_iterable(map(sources, inputs))]

@@ -33,13 +33,29 @@ class Workers(Protocol):
         """`function(item)` of each item, in order. The function and the items are pickled; neither may change."""
 
 
+def check_count(count: int | None) -> None:
+    """UserError unless `count` is a number of workers, or None for as many as there is room for."""
+    if count is not None and count < 1:
+        raise UserError(expected="1 worker or more", found=str(count), todo="set --workers to 1 or more")
+
+
+def in_order(begun: Iterable[Item], wait: Callable[[Item], Result], workers: int) -> Iterator[Result]:
+    """`wait` of each of `begun`, which begins work as it is iterated: never more than LOOK_AHEAD ahead of each worker."""
+    running: deque[Item] = deque()
+    for work in begun:
+        running.append(work)
+        if len(running) >= LOOK_AHEAD * workers:
+            yield wait(running.popleft())
+    while running:
+        yield wait(running.popleft())
+
+
 class Processes:
     """Worker processes on this machine. One, or a single item, is worked off in this process."""
 
     def __init__(self, count: int | None = None):
         """`count`: None for one a core."""
-        if count is not None and count < 1:
-            raise UserError(expected="1 worker or more", found=str(count), todo="set --workers to 1 or more")
+        check_count(count)
         self.count = count or len(os.sched_getaffinity(0))
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -54,14 +70,12 @@ class Processes:
         pool = ProcessPoolExecutor(
             self.count, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(function,)
         )
-        running: deque[Future] = deque()
+        begun = (
+            _quietly(pool.submit, item) if number < self.count else pool.submit(_work, item)
+            for number, item in enumerate(chain(first, items))
+        )
         try:
-            for number, item in enumerate(chain(first, items)):
-                running.append(_quietly(pool.submit, item) if number < self.count else pool.submit(_work, item))
-                if len(running) >= LOOK_AHEAD * self.count:
-                    yield running.popleft().result()
-            while running:
-                yield running.popleft().result()
+            yield from in_order(begun, Future.result, self.count)
         except BrokenProcessPool as e:
             raise WorkerLost(
                 expected="worker processes that live to the end",

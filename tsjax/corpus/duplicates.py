@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from tsjax.errors import UserError
+
 SHINGLE = 5  # words
 HASHES = 64
 BANDS = 16
@@ -77,6 +79,12 @@ def normal_words(text: str) -> list[str]:
 def normal_hash(text: str, seed: int = 0) -> int:
     """64-bit hash of the normal form, uniform and independent for each `seed` (0 to 2**64 - 1)."""
     return form_hash(normal_form(text), seed)
+
+
+def check_seed(seed: int) -> None:
+    """UserError unless `seed` is one that the hashes take."""
+    if not 0 <= seed < 2**64:
+        raise UserError(expected="a seed from 0 to 2^64 - 1", found=str(seed), todo="choose another")
 
 
 def form_hash(form: str, seed: int) -> int:
