@@ -216,6 +216,16 @@ def test_positions_none_can_not_tell_the_order_of_what_came_before():
         assert same == (position == "none"), position
 
 
+@pytest.mark.parametrize("name", ["llama_gqa", "gemma"])
+def test_rope_sees_distances_alone(name):
+    """So it must come after the norms of queries and keys: their gains differ by dimension."""
+    config = KNOBS[name]
+    decoder, text = model.bind(config, make(config)), tokens(config)
+    positions = jnp.arange(40)[None]
+    np.testing.assert_allclose(decoder(text, positions + 29), decoder(text, positions), atol=1e-4)
+    assert not np.allclose(decoder(text, positions * 2), decoder(text, positions), atol=1e-2)
+
+
 def test_attention_dropout_changes_training_alone():
     config = KNOBS["sinks_and_nope"]
     decoder, text = model.bind(config, make(config)), tokens(config)
