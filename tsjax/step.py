@@ -70,8 +70,13 @@ def make_train_step(
 
 
 def _accumulate(config: Config, params: model.Params, batch: Batch, key: jax.Array):
-    """Sum of nats and its gradient over the batch, one micro-batch at a time."""
-    loss_and_gradient = jax.value_and_grad(functools.partial(nll_sum, config))
+    """Sum of nats, and the objective's gradient, over the batch, one micro-batch at a time."""
+    with_gradient = jax.value_and_grad(functools.partial(loss_sums, config), has_aux=True)
+
+    def loss_and_gradient(params: model.Params, batch: Batch, key: jax.Array):
+        (_, nll), gradient = with_gradient(params, batch, key)
+        return nll, gradient
+
     if config.train.accumulate == 1:
         return loss_and_gradient(params, batch, key)
     # Micro-batch i takes every k-th row, so that the rows of one device stay on it.
@@ -86,10 +91,11 @@ def _accumulate(config: Config, params: model.Params, batch: Batch, key: jax.Arr
     return jax.lax.scan(add, zero, (jnp.arange(k), micro))[0]
 
 
-def nll_sum(config: Config, params: model.Params, batch: Batch, key: jax.Array | None) -> jax.Array:
-    """Weighted sum of -log p(target) over a batch, nats."""
-    x_NxE, head_VxE, targets_N, rows = _forward(config, params, batch, key)
-    return loss.cross_entropy_sum(x_NxE, head_VxE, targets_N, batch["weights"].reshape(-1), rows)
+def loss_sums(config: Config, params: model.Params, batch: Batch, key: jax.Array | None) -> tuple[jax.Array, jax.Array]:
+    """Weighted sums over a batch: (what is minimised, -log p(target) in nats). They differ by the z-loss alone."""
+    x_NxE, head_VxE, targets_N, rows, soft_cap = _forward(config, params, batch, key)
+    weights_N = batch["weights"].reshape(-1)
+    return loss.cross_entropy_sums(x_NxE, head_VxE, targets_N, weights_N, rows, soft_cap, config.train.z_loss)
 
 
 def make_eval_step(config: Config) -> Callable[[model.Params, Batch], jax.Array]:
@@ -102,11 +108,12 @@ def make_eval_step(config: Config) -> Callable[[model.Params, Batch], jax.Array]
 
 
 def _forward(config: Config, params: model.Params, batch: Batch, key: jax.Array | None):
-    """What the losses take: final hidden states, head, targets, and how many rows of logits to hold at a time."""
+    """What the losses take: final hidden states, head, targets, rows of logits to hold at a time, the logits' cap."""
     decoder = model.bind(config.model, params)
     x_BxTxE = decoder(batch["tokens"], batch.get("positions"), batch.get("segments"), key)
     rows = loss.chunk_rows(batch["tokens"].size, config.model.vocab_size)
-    return x_BxTxE.reshape(-1, config.model.width), decoder.head_VxE, batch["targets"].reshape(-1), rows
+    x_NxE, targets_N = x_BxTxE.reshape(-1, config.model.width), batch["targets"].reshape(-1)
+    return x_NxE, decoder.head_VxE, targets_N, rows, config.model.final_soft_cap
 
 
 def eval_params(state: State) -> model.Params:

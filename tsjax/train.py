@@ -12,6 +12,7 @@ import numpy as np
 
 from tsjax import flops, loader, units
 from tsjax.atomic import write_json
+from tsjax.attention import choose
 from tsjax.checkpoint import Checkpoints, is_power_of_two
 from tsjax.config import Config
 from tsjax.corpus import SPLITS
@@ -48,6 +49,7 @@ def train(
     shards = open_shards(Path(config.data.path))
     tokenizer = shards.tokenizer()
     config = fit_to_data(config, shards)
+    kernel, why = choose(config.model)
     for warning in shards.manifest["warnings"]:
         print(f"warning: {shards.folder}: {warning}")
     check_batch(mesh, config.train.batch_size // config.train.accumulate, "config.train.batch_size / accumulate")
@@ -113,6 +115,7 @@ def train(
     with Display(total, step, quiet) as display:
         display.say(f"{parameters:,} parameters, {total:,} steps of {tokens_per_step:,} tokens, "
                     f"{len(rows) / config.train.batch_size:,.1f} steps an epoch")  # fmt: skip
+        display.say(f"attention kernel {kernel}: {why}")
         if step:
             display.say(f"continuing from step {step}")
 

@@ -10,7 +10,7 @@ import pytest
 from tsjax import model
 from tsjax.config import Config, ModelConfig, OptimizerConfig, TrainConfig
 from tsjax.optimizer import make_optimizer, make_schedule
-from tsjax.step import eval_params, init_state, make_eval_step, make_train_step, nll_sum
+from tsjax.step import eval_params, init_state, loss_sums, make_eval_step, make_train_step
 from tsjax.units import Rates
 
 MODEL = ModelConfig(vocab_size=40, context=16, width=16, layers=1, heads=2, mlp_width=32)
@@ -54,7 +54,7 @@ def test_padding_changes_nothing():
     batch = make_batch()
     params = init_state(BASE, make_optimizer(SGD, lambda s: 0.1))["params"]
     padded = {k: jnp.pad(v, ((0, 3), (0, 0)), constant_values=7 if k != "weights" else 0) for k, v in batch.items()}
-    loss_and_gradient = jax.value_and_grad(lambda p, b: nll_sum(BASE, p, b, None))
+    loss_and_gradient = jax.value_and_grad(lambda p, b: loss_sums(BASE, p, b, None)[0])
     for a, b in zip(jax.tree.leaves(loss_and_gradient(params, batch)), jax.tree.leaves(loss_and_gradient(params, padded)),
                     strict=True):  # fmt: skip
         np.testing.assert_allclose(a, b, atol=1e-5)
@@ -71,6 +71,28 @@ def test_the_loss_is_the_mean_over_real_targets():
     _, metrics = step(state, batch)
     assert float(metrics["loss"]) == pytest.approx(expected, rel=1e-5)
     assert float(metrics["tokens"]) == 52
+
+
+def test_the_z_loss_is_minimised_and_not_reported():
+    batch, z = make_batch(), 0.05
+    (plain, plain_step), (state, step) = make(BASE), make(change(BASE, train=TrainConfig(z_loss=z)))
+    evaluated = [make_eval_step(c)(state["params"], batch) for c in (BASE, change(BASE, train=TrainConfig(z_loss=z)))]
+    np.testing.assert_array_equal(*evaluated)
+
+    def objective(params):
+        decoder = model.bind(MODEL, params)
+        logits = decoder.logits(decoder(batch["tokens"]))
+        log_z = jax.nn.logsumexp(logits, axis=-1)
+        nll = log_z - jnp.take_along_axis(logits, batch["targets"][..., None], 2)[..., 0]
+        return jnp.sum((nll + z * log_z**2) * batch["weights"]) / jnp.sum(batch["weights"])
+
+    expected = {n: p - 0.5 * g for (n, p), g in zip(state["params"].items(), jax.grad(objective)(state["params"]).values(),
+                                                    strict=True)}  # fmt: skip
+    state, metrics = step(state, batch)
+    plain, plain_metrics = plain_step(plain, batch)
+    assert metrics["loss"] == plain_metrics["loss"] and metrics["gradient_norm"] != plain_metrics["gradient_norm"]
+    for name, p in state["params"].items():
+        np.testing.assert_allclose(p, expected[name], atol=2e-6, err_msg=name)
 
 
 def test_an_update_that_is_not_finite_is_left_out():
