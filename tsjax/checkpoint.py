@@ -19,6 +19,7 @@ import orbax.checkpoint as ocp
 from tsjax.atomic import sha256_file, sha256_json, write_json
 from tsjax.config import CheckpointConfig
 from tsjax.errors import UserError
+from tsjax.timetable import is_power_of_two
 
 _SEAL = "tsjax.json"
 READER_TRIES = 5  # a reader beside a running training may find a checkpoint pruned under its hands
@@ -150,10 +151,6 @@ def kept(steps: list[int], config: CheckpointConfig) -> set[int]:
     every = [s for s in steps if config.keep_every and s % config.keep_every == 0]
     log2 = [s for s in steps if config.keep_log2 and is_power_of_two(s)]
     return {*newest, *every, *log2}
-
-
-def is_power_of_two(step: int) -> bool:
-    return step > 0 and step & (step - 1) == 0
 
 
 def _sums(folder: Path) -> dict[str, str]:

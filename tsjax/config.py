@@ -96,6 +96,11 @@ class TrainConfig:
         32, "rows of `context` tokens per optimizer step, over all devices and micro-batches", least=1
     )
     accumulate: int = knob(1, "micro-batches per step", least=1)
+    steps_per_dispatch: int = knob(
+        1,
+        "steps sent to the device at once where no pause is due inside them: for models so small that it waits",
+        least=1,
+    )
     seed: int = knob(0, "initial weights and dropout", least=0)
     log_every: int = knob(10, "steps between rows of metrics.jsonl", least=1)
     on_nonfinite: str = knob("stop", "NaN or infinity in loss or gradient: stop (exit 70), or skip that update",

@@ -29,7 +29,7 @@ def check_batch(mesh: Mesh, rows: int, field: str) -> None:
                         todo="change it")  # fmt: skip
 
 
-def put_batch(mesh: Mesh, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
-    """This host's rows -> global arrays whose first axis is split over the `data` axis."""
-    sharding = NamedSharding(mesh, PartitionSpec("data"))
+def put_batch(mesh: Mesh, batch: dict[str, np.ndarray], axis: int = 0) -> dict[str, jax.Array]:
+    """This host's rows -> global arrays whose rows, along `axis`, are split over the `data` axis."""
+    sharding = NamedSharding(mesh, PartitionSpec(*[None] * axis, "data"))
     return {name: jax.make_array_from_process_local_data(sharding, rows) for name, rows in batch.items()}

@@ -1,4 +1,4 @@
-"""The train step: one pure function over plain pytrees, jitted once, its state donated."""
+"""The train step: one pure function over plain pytrees, and the program that takes K of them in one dispatch."""
 
 import functools
 from collections.abc import Callable
@@ -30,16 +30,18 @@ def init_state(config: Config, optimizer: optax.GradientTransformation) -> State
     return state | {"ema": jax.tree.map(jnp.copy, params)} if config.optimizer.ema else state
 
 
-def make_train_step(
-    config: Config, optimizer: optax.GradientTransformation, schedule: Schedule
-) -> Callable[[State, Batch], tuple[State, dict[str, jax.Array]]]:
-    """state, batch -> state, metrics (loss in nats/token, gradient norm, learning rate, tokens, skips).
+Metrics = dict[str, jax.Array]
+TrainStep = Callable[[State, Batch], tuple[State, Metrics]]
+
+
+def make_train_step(config: Config, optimizer: optax.GradientTransformation, schedule: Schedule) -> TrainStep:
+    """state, batch -> state, metrics (loss in nats/token, gradient norm, learning rate, tokens, skips). Pure, not jitted.
 
     The gradient is that of the weighted mean over the whole batch, also when it is accumulated over micro-batches
     of different weight. An update that is not finite is left out: parameters and moments stay as they were.
     """
 
-    def train_step(state: State, batch: Batch) -> tuple[State, dict[str, jax.Array]]:
+    def train_step(state: State, batch: Batch) -> tuple[State, Metrics]:
         key = jax.random.fold_in(jax.random.key(config.train.seed), state["step"])
         nll_sum, gradient_sum = _accumulate(config, state["params"], batch, key)
         weight = jnp.maximum(jnp.sum(batch["weights"]), 1)
@@ -66,7 +68,15 @@ def make_train_step(
         }
         return new, metrics
 
-    return jax.jit(train_step, donate_argnums=0)
+    return train_step
+
+
+def make_dispatch(train_step: TrainStep) -> TrainStep:
+    """state, batches [K, B, ...] -> state, metrics [K] of its steps: one after another, all on the device.
+
+    Compiled once for each K. The state is donated.
+    """
+    return jax.jit(lambda state, batches: jax.lax.scan(train_step, state, batches), donate_argnums=0)
 
 
 def _accumulate(config: Config, params: model.Params, batch: Batch, key: jax.Array):

@@ -12,22 +12,24 @@ import numpy as np
 
 from tsjax import flops, loader, units
 from tsjax.atomic import write_json
-from tsjax.checkpoint import Checkpoints, is_power_of_two
+from tsjax.checkpoint import Checkpoints
 from tsjax.config import Config
 from tsjax.corpus import SPLITS
 from tsjax.errors import Diverged, UserError
 from tsjax.evaluate import evaluate
+from tsjax.feed import LoadedFeed
 from tsjax.metrics import Display, JsonLines, Pace, TensorBoard
 from tsjax.optimizer import make_optimizer, make_schedule
 from tsjax.rows import eval_row, progress_text, speed_row, train_row
 from tsjax.run import Run, environment
 from tsjax.samples import check_prompts, sample_rows
-from tsjax.sharding import check_batch, make_mesh, put_batch, replicated
+from tsjax.sharding import check_batch, make_mesh, replicated
 from tsjax.shards import Shards, open_shards
-from tsjax.step import eval_params, init_state, make_eval_step, make_train_step
+from tsjax.step import eval_params, init_state, make_dispatch, make_eval_step, make_train_step
 from tsjax.stop import Stop
+from tsjax.timetable import Timetable, make_timetable
 
-IN_FLIGHT = 2  # steps dispatched and not finished: enough that the device never waits for the host
+IN_FLIGHT = 2  # dispatches not finished yet: enough that the device never waits for the host
 
 
 def train(
@@ -78,13 +80,14 @@ def train(
             print(f"--fresh: the old run is kept as {aside}")
         run.start(config, new_manifest(config, shards, derived))
     tokenizer.save(run / tokenizer.file)
-    total: int = derived["steps"]
+    timetable = Timetable(**{f.name: derived[f.name] for f in dataclasses.fields(Timetable)})
+    total = timetable.steps
     rates = dataclasses.replace(rates, total_steps=total, seconds_per_step=derived["seconds_per_step"])
 
     # ---- model and optimizer
     schedule = make_schedule(config.optimizer, rates)
     optimizer = make_optimizer(config.optimizer, schedule)
-    train_step = make_train_step(config, optimizer, schedule)
+    dispatch = make_dispatch(make_train_step(config, optimizer, schedule))
     eval_step = make_eval_step(config)
     everywhere = replicated(mesh)
     initial = jax.jit(lambda: init_state(config, optimizer), out_shardings=everywhere)
@@ -102,13 +105,14 @@ def train(
     samples.rewind(lambda row: row["step"] < step)
     speed, board = JsonLines(run / "speed.jsonl"), TensorBoard(run / "tensorboard", step)
     source = loader.ShuffledBatches(rows, config.train.batch_size, config.data.seed, total)
-    batches = loader.train_batches(source, step)
+    feed = LoadedFeed(source, mesh, step)
 
     # ---- loop
     parameters = flops.count_parameters(config.model).total
     peak = flops.peak_flops(jax.devices()[0].device_kind)
     fingerprint = shards.fingerprint[:12]
-    pace, pending, in_flight = Pace(), deque[tuple[int, dict]](), deque[jax.Array]()
+    pace, in_flight, compiled = Pace(), deque[jax.Array](), set[int]()
+    pending = deque[tuple[int, dict[str, jax.Array]]]()  # steps before a dispatch, and the metrics [K] of its own
     last_eval: dict[str, Any] = {}
     with Display(total, step, quiet) as display:
         display.say(f"{parameters:,} parameters, {total:,} steps of {tokens_per_step:,} tokens, "
@@ -116,14 +120,21 @@ def train(
         if step:
             display.say(f"continuing from step {step}")
 
+        def logs(at: int) -> bool:
+            return at % config.train.log_every == 0 or at == total
+
         def write_pending() -> None:
             """Writes the rows whose steps are done, and stops a run that diverged."""
             while pending:
-                at, on_device = pending.popleft()
-                row = train_row(at, on_device, rates, fingerprint)
-                metrics.write(row)
-                board.write(row, "train")
-                check_finite(config, row, checkpoints)
+                before, on_device = pending.popleft()
+                metrics_K = {name: np.asarray(values).tolist() for name, values in on_device.items()}
+                logged = [at for at in range(before + 1, before + 1 + len(metrics_K["loss"])) if logs(at)]
+                for at in logged:
+                    values = {name: values[at - before - 1] for name, values in metrics_K.items()}
+                    row = train_row(at, values, rates, fingerprint)
+                    metrics.write(row)
+                    board.write(row, "train")
+                    check_finite(config, row, checkpoints)
                 steps_per_second = pace.read(at)
                 rate = speed_row(at, steps_per_second, tokens_per_step, flops_per_step, peak)
                 if rate:
@@ -142,9 +153,9 @@ def train(
                 pace.pause()
 
         while True:
-            if due(step, derived["checkpoint_every"], total) or (config.checkpoint.keep_log2 and is_power_of_two(step)):
+            if timetable.saves(step):
                 save()
-            if due(step, derived["eval_every"], total) and not stop:
+            if timetable.evaluates(step) and not stop:
                 write_pending()
                 found = evaluate(
                     eval_params(state), eval_step, valid_rows, text_bytes=text_bytes, mesh=mesh,
@@ -157,7 +168,7 @@ def train(
                     board.write(last_eval, "valid")
                     display.say(f"step {step}: validation {found}")
                 pace.pause()
-            if due(step, derived["sample_every"], total) and not stop:
+            if timetable.samples(step) and not stop:
                 for row in sample_rows(step, config, eval_params(state), tokenizer):
                     samples.write(row)
                     display.say(f"  | {row['prompt']}{row['text']}".replace("\n", " "))
@@ -165,14 +176,18 @@ def train(
             if step == total or stop:
                 save()  # whatever the config says: a finished run has its weights, a stopped one loses nothing
                 break
-            state, on_device = train_step(state, put_batch(mesh, next(batches)))
-            write_pending()  # rows of the step before: the device is already at work on this one
-            step += 1
+            length = timetable.dispatch(step, config.train.steps_per_dispatch)
+            state, on_device = dispatch(state, feed.take(length))
+            if length not in compiled:
+                compiled.add(length)
+                pace.pause()
+            write_pending()  # rows of the dispatch before: the device is already at work on this one
             in_flight.append(on_device["loss"])
             if len(in_flight) > IN_FLIGHT:
                 in_flight.popleft().block_until_ready()
-            if step % config.train.log_every == 0 or step == total:
+            if any(map(logs, range(step + 1, step + 1 + length))):
                 pending.append((step, on_device))
+            step += length
 
     # ---- end
     checkpoints.close()
@@ -200,29 +215,14 @@ def fit_to_data(config: Config, shards: Shards) -> Config:
 
 
 def derive(config: Config, rates: units.Rates) -> dict[str, Any]:
-    """The config's durations in steps."""
-    steps = units.to_steps(config.train.duration, rates, "config.train.duration")
-    if not steps:
-        raise UserError(
-            expected="config.train.duration of at least one step", found=config.train.duration, todo="lengthen it"
-        )
-    rates = dataclasses.replace(rates, total_steps=steps)
-    make_schedule(config.optimizer, rates)  # its durations must be good before the run exists
-    every = {
-        name: units.to_steps(getattr(config, name).every, rates, f"config.{name}.every")
-        for name in ("eval", "sample", "checkpoint")
-    }
-    for name, value in every.items():
-        if value == 0:
-            raise UserError(
-                expected=f"config.{name}.every of at least one step", found="0", todo="write 'never' for none"
-            )
-    return {
-        "steps": steps,
+    """What the config means in steps, for the manifest."""
+    table = make_timetable(config, rates)
+    make_schedule(config.optimizer, dataclasses.replace(rates, total_steps=table.steps))  # its durations must be good
+    return dataclasses.asdict(table) | {
         "seconds_per_step": rates.seconds_per_step,
         "tokens_per_step": rates.tokens_per_step,
-        "epochs": steps * rates.examples_per_step / (rates.examples_per_epoch or 1),
-    } | {f"{name}_every": value for name, value in every.items()}
+        "epochs": table.steps * rates.examples_per_step / (rates.examples_per_epoch or 1),
+    }
 
 
 def new_manifest(config: Config, shards: Shards, derived: dict[str, Any]) -> dict[str, Any]:
@@ -246,20 +246,16 @@ def measure_step(config: Config, rows: loader.Rows, mesh) -> float:
 
     optimizer = make_optimizer(config.optimizer, schedule)
     state = jax.jit(lambda: init_state(config, optimizer), out_shardings=replicated(mesh))()
-    train_step = make_train_step(config, optimizer, schedule)
-    source = loader.ShuffledBatches(rows, config.train.batch_size, config.data.seed, 12)
+    dispatch = make_dispatch(make_train_step(config, optimizer, schedule))
+    length, times = config.train.steps_per_dispatch, 12
+    feed = LoadedFeed(loader.ShuffledBatches(rows, config.train.batch_size, config.data.seed, length * times), mesh, 0)
     seconds = []
-    for step in range(len(source)):
+    for _ in range(times):
         begin = time.perf_counter()
-        state, metrics = train_step(state, put_batch(mesh, source[step]))
+        state, metrics = dispatch(state, feed.take(length))
         jax.block_until_ready(metrics)
-        seconds.append(time.perf_counter() - begin)
+        seconds.append((time.perf_counter() - begin) / length)
     return float(np.median(seconds[2:]))
-
-
-def due(step: int, every: int | None, total: int) -> bool:
-    """Every `every` steps and at the end; None = never."""
-    return every is not None and step > 0 and (step % every == 0 or step == total)
 
 
 def check_finite(config: Config, row: dict[str, Any], checkpoints: Checkpoints) -> None:

@@ -101,6 +101,24 @@ def test_the_evaluation_is_that_of_an_independent_loop(finished, shard_folder):
     assert last["standard_error"] == pytest.approx(error, rel=0.05)
 
 
+@pytest.mark.parametrize("most", [4, 64])
+def test_the_rows_do_not_tell_how_many_steps_were_in_a_dispatch(finished, shard_folder, tmp_path, monkeypatch, most):
+    """Bit for bit, also where pauses (every 6 steps) and the end cut a dispatch short, and rows are left out."""
+    lengths, make = [], train_module.make_dispatch
+
+    def counted(train_step):
+        dispatch = make(train_step)
+        return lambda state, batches: lengths.append(len(batches["tokens"])) or dispatch(state, batches)
+
+    monkeypatch.setattr(train_module, "make_dispatch", counted)
+    every = 1 if most == 4 else 5
+    train(small(shard_folder, train__steps_per_dispatch=most, train__log_every=every), tmp_path / "run", quiet=True)
+    assert lengths == ([4, 1, 1, 4, 1, 1] if most == 4 else [1] * 12)
+    expected = [r for r in rows(finished[0]) if r["kind"] == "valid" or every == 1 or r["step"] in (5, 10, 12)]
+    assert rows(tmp_path / "run") == expected
+    assert rows(tmp_path / "run", "samples.jsonl") == rows(finished[0], "samples.jsonl")
+
+
 def test_a_complete_run_is_left_alone(finished, capsys):
     run, config = finished
     before = {p: p.stat().st_mtime_ns for p in run.rglob("*") if p.is_file() and p.name != ".lock"}
