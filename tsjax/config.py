@@ -66,6 +66,8 @@ class DataConfig:
     loss: str = knob("all", "all = every token is learned; assistant = of chats, only what the assistant says",
                      ("all", "assistant"))  # fmt: skip
     seed: int = knob(0, "order of the rows", least=0)
+    resident: str = knob("auto", "the token set lives on the device and only row numbers travel; "
+                         "auto = on an accelerator of which it fills at most a quarter", ("auto", "yes", "no"))  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)

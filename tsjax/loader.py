@@ -26,6 +26,10 @@ class Rows(Protocol):
     gives the document that each target belongs to, int64 [b, T]. Every token but the BOS is a target exactly once.
     """
 
+    tokens_N: np.ndarray  # the stream of documents
+    counts_N: np.ndarray  # which of its tokens are learned, bool
+    context: int
+
     def __len__(self) -> int: ...
     def batch(self, rows: np.ndarray) -> Batch: ...
     def documents(self, rows: np.ndarray) -> np.ndarray: ...
@@ -169,7 +173,11 @@ class ShuffledBatches(grain.sources.RandomAccessDataSource):
         return self._steps
 
     def __getitem__(self, step: int) -> Batch:
-        return self._rows.batch(self.row_numbers(step)[self._share])
+        return self._rows.batch(self.share_numbers(step))
+
+    def share_numbers(self, step: int) -> np.ndarray:
+        """The rows of this host's share of the batch of `step`."""
+        return self.row_numbers(step)[self._share]
 
     def row_numbers(self, step: int) -> np.ndarray:
         """The rows of the whole batch of `step`."""

@@ -29,6 +29,15 @@ def check_batch(mesh: Mesh, rows: int, field: str) -> None:
                         todo="change it")  # fmt: skip
 
 
+def put_everywhere(mesh: Mesh, tables: dict[str, np.ndarray]) -> dict[str, jax.Array]:
+    """The same arrays on every device."""
+
+    def put(table: np.ndarray) -> jax.Array:
+        return jax.make_array_from_callback(table.shape, replicated(mesh), lambda index: table[index])
+
+    return {name: put(table) for name, table in tables.items()}
+
+
 def put_batch(mesh: Mesh, batch: dict[str, np.ndarray], axis: int = 0) -> dict[str, jax.Array]:
     """This host's rows -> global arrays whose rows, along `axis`, are split over the `data` axis."""
     sharding = NamedSharding(mesh, PartitionSpec(*[None] * axis, "data"))

@@ -10,6 +10,7 @@ import optax
 
 from tsjax import loss, model
 from tsjax.config import Config
+from tsjax.feed import Feed, Tables
 from tsjax.optimizer import Schedule
 
 State = dict[str, Any]  # step int32, params, optimizer, skipped and skips_in_a_row int32, and ema where it is on
@@ -71,12 +72,16 @@ def make_train_step(config: Config, optimizer: optax.GradientTransformation, sch
     return train_step
 
 
-def make_dispatch(train_step: TrainStep) -> TrainStep:
-    """state, batches [K, B, ...] -> state, metrics [K] of its steps: one after another, all on the device.
+def make_dispatch(train_step: TrainStep, feed: Feed) -> Callable[[State, Tables, Batch], tuple[State, Metrics]]:
+    """state, feed.tables, feed.take(K) -> state, metrics [K] of K steps: one after another, all on the device.
 
     Compiled once for each K. The state is donated.
     """
-    return jax.jit(lambda state, batches: jax.lax.scan(train_step, state, batches), donate_argnums=0)
+
+    def dispatch(state: State, tables: Tables, fed: Batch) -> tuple[State, Metrics]:
+        return jax.lax.scan(lambda state, one: train_step(state, feed.batch(tables, one)), state, fed)
+
+    return jax.jit(dispatch, donate_argnums=0)
 
 
 def _accumulate(config: Config, params: model.Params, batch: Batch, key: jax.Array):

@@ -17,7 +17,7 @@ from tsjax.config import Config
 from tsjax.corpus import SPLITS
 from tsjax.errors import Diverged, UserError
 from tsjax.evaluate import evaluate
-from tsjax.feed import LoadedFeed
+from tsjax.feed import make_feed
 from tsjax.metrics import Display, JsonLines, Pace, TensorBoard
 from tsjax.optimizer import make_optimizer, make_schedule
 from tsjax.rows import eval_row, progress_text, speed_row, train_row
@@ -87,7 +87,7 @@ def train(
     # ---- model and optimizer
     schedule = make_schedule(config.optimizer, rates)
     optimizer = make_optimizer(config.optimizer, schedule)
-    dispatch = make_dispatch(make_train_step(config, optimizer, schedule))
+    train_step = make_train_step(config, optimizer, schedule)
     eval_step = make_eval_step(config)
     everywhere = replicated(mesh)
     initial = jax.jit(lambda: init_state(config, optimizer), out_shardings=everywhere)
@@ -105,7 +105,8 @@ def train(
     samples.rewind(lambda row: row["step"] < step)
     speed, board = JsonLines(run / "speed.jsonl"), TensorBoard(run / "tensorboard", step)
     source = loader.ShuffledBatches(rows, config.train.batch_size, config.data.seed, total)
-    feed = LoadedFeed(source, mesh, step)
+    feed = make_feed(config.data.resident, rows, source, mesh, step)
+    dispatch = make_dispatch(train_step, feed)
 
     # ---- loop
     parameters = flops.count_parameters(config.model).total
@@ -177,7 +178,7 @@ def train(
                 save()  # whatever the config says: a finished run has its weights, a stopped one loses nothing
                 break
             length = timetable.dispatch(step, config.train.steps_per_dispatch)
-            state, on_device = dispatch(state, feed.take(length))
+            state, on_device = dispatch(state, feed.tables, feed.take(length))
             if length not in compiled:
                 compiled.add(length)
                 pace.pause()
@@ -246,13 +247,14 @@ def measure_step(config: Config, rows: loader.Rows, mesh) -> float:
 
     optimizer = make_optimizer(config.optimizer, schedule)
     state = jax.jit(lambda: init_state(config, optimizer), out_shardings=replicated(mesh))()
-    dispatch = make_dispatch(make_train_step(config, optimizer, schedule))
     length, times = config.train.steps_per_dispatch, 12
-    feed = LoadedFeed(loader.ShuffledBatches(rows, config.train.batch_size, config.data.seed, length * times), mesh, 0)
+    source = loader.ShuffledBatches(rows, config.train.batch_size, config.data.seed, length * times)
+    feed = make_feed(config.data.resident, rows, source, mesh, 0)
+    dispatch = make_dispatch(make_train_step(config, optimizer, schedule), feed)
     seconds = []
     for _ in range(times):
         begin = time.perf_counter()
-        state, metrics = dispatch(state, feed.take(length))
+        state, metrics = dispatch(state, feed.tables, feed.take(length))
         jax.block_until_ready(metrics)
         seconds.append((time.perf_counter() - begin) / length)
     return float(np.median(seconds[2:]))

@@ -1,6 +1,7 @@
 """The train step: exact weighting, padding, averages, and what it does with NaN."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +36,7 @@ def change(config: Config, **fields) -> Config:
 
 
 BASE = Config(model=MODEL, optimizer=SGD)
+AS_IT_IS = SimpleNamespace(tables={}, batch=lambda tables, one: one)  # a feed
 
 
 @pytest.mark.parametrize("k", [2, 4, 8])
@@ -107,7 +109,7 @@ def test_training_donates_and_evaluation_does_not():
     state, step = make(BASE)
     make_eval_step(BASE)(state["params"], batch)
     old = state["params"]["embedding"]
-    make_dispatch(step)(state, jax.tree.map(lambda x: x[None], batch))
+    make_dispatch(step, AS_IT_IS)(state, {}, jax.tree.map(lambda x: x[None], batch))
     assert old.is_deleted()
 
 
@@ -117,13 +119,13 @@ def test_steps_of_one_dispatch_are_the_steps_of_many():
     batches = [make_batch() | {"tokens": jnp.roll(make_batch()["tokens"], shift)} for shift in range(4)]
     batches[2]["weights"] = batches[2]["weights"].at[0, 0].set(jnp.nan)
     state, step = make(config)
-    dispatch = make_dispatch(step)
+    dispatch = make_dispatch(step, AS_IT_IS)
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *batches)
     alone, rows = jax.tree.map(jnp.copy, state), []
     for k in range(4):
-        alone, row = dispatch(alone, jax.tree.map(lambda x, k=k: x[k : k + 1], stacked))
+        alone, row = dispatch(alone, {}, jax.tree.map(lambda x, k=k: x[k : k + 1], stacked))
         rows.append(row)
-    together, metrics = dispatch(state, stacked)
+    together, metrics = dispatch(state, {}, stacked)
     assert metrics["skips_in_a_row"].tolist() == [0, 0, 1, 0]
     jax.tree.map(np.testing.assert_array_equal, metrics, jax.tree.map(lambda *x: jnp.concatenate(x), *rows))
     jax.tree.map(np.testing.assert_array_equal, together, alone)

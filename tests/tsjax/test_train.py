@@ -106,9 +106,9 @@ def test_the_rows_do_not_tell_how_many_steps_were_in_a_dispatch(finished, shard_
     """Bit for bit, also where pauses (every 6 steps) and the end cut a dispatch short, and rows are left out."""
     lengths, make = [], train_module.make_dispatch
 
-    def counted(train_step):
-        dispatch = make(train_step)
-        return lambda state, batches: lengths.append(len(batches["tokens"])) or dispatch(state, batches)
+    def counted(train_step, feed):
+        dispatch = make(train_step, feed)
+        return lambda state, tables, fed: lengths.append(len(fed["tokens"])) or dispatch(state, tables, fed)
 
     monkeypatch.setattr(train_module, "make_dispatch", counted)
     every = 1 if most == 4 else 5
@@ -117,6 +117,18 @@ def test_the_rows_do_not_tell_how_many_steps_were_in_a_dispatch(finished, shard_
     expected = [r for r in rows(finished[0]) if r["kind"] == "valid" or every == 1 or r["step"] in (5, 10, 12)]
     assert rows(tmp_path / "run") == expected
     assert rows(tmp_path / "run", "samples.jsonl") == rows(finished[0], "samples.jsonl")
+
+
+@pytest.mark.parametrize("packing", ["concat", "documents"])
+def test_a_token_set_on_the_device_trains_the_same_model(finished, shard_folder, tmp_path, packing):
+    """Bit for bit: only the way of the batches differs."""
+    folders = []
+    for resident in ("no", "yes"):
+        folder = tmp_path / resident
+        train(small(shard_folder, data__resident=resident, data__packing=packing, train__steps_per_dispatch=3,
+                    train__duration="6 steps", sample__every="never"), folder, quiet=True)  # fmt: skip
+        folders.append(rows(folder))
+    assert folders[0] == folders[1] and len(folders[0]) == 7
 
 
 def test_a_complete_run_is_left_alone(finished, capsys):
