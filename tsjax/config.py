@@ -111,6 +111,14 @@ class TrainConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class MeshConfig:
+    """How the devices share the work; those that the two leave over split the batch alone. A resume may change it."""
+
+    fsdp: int = knob(1, "devices among which parameters and moments are split; they split the batch, too", least=1)
+    tensor: int = knob(1, "devices among which heads, hidden units and vocabulary are split", least=1)
+
+
+@dataclasses.dataclass(frozen=True)
 class EvalConfig:
     every: str = knob("10%", "between full passes over the validation split (duration)")
     batch_size: int = knob(32, "rows per evaluation batch", least=1)
@@ -144,6 +152,7 @@ class Config:
     data: DataConfig = DataConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     train: TrainConfig = TrainConfig()
+    mesh: MeshConfig = MeshConfig()
     eval: EvalConfig = EvalConfig()
     sample: SampleConfig = SampleConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()

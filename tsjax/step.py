@@ -72,16 +72,18 @@ def make_train_step(config: Config, optimizer: optax.GradientTransformation, sch
     return train_step
 
 
-def make_dispatch(train_step: TrainStep, feed: Feed) -> Callable[[State, Tables, Batch], tuple[State, Metrics]]:
+def make_dispatch(
+    train_step: TrainStep, feed: Feed, shardings: tuple[Any, Any] | None = None
+) -> Callable[[State, Tables, Batch], tuple[State, Metrics]]:
     """state, feed.tables, feed.take(K) -> state, metrics [K] of K steps: one after another, all on the device.
 
-    Compiled once for each K. The state is donated.
+    Compiled once for each K. The state is donated. `shardings`: of the new state and of the metrics.
     """
 
     def dispatch(state: State, tables: Tables, fed: Batch) -> tuple[State, Metrics]:
         return jax.lax.scan(lambda state, one: train_step(state, feed.batch(tables, one)), state, fed)
 
-    return jax.jit(dispatch, donate_argnums=0)
+    return jax.jit(dispatch, donate_argnums=0, out_shardings=shardings)
 
 
 def _accumulate(config: Config, params: model.Params, batch: Batch, key: jax.Array):
@@ -107,13 +109,13 @@ def nll_sum(config: Config, params: model.Params, batch: Batch, key: jax.Array |
     return loss.cross_entropy_sum(x_NxE, head_VxE, targets_N, batch["weights"].reshape(-1), rows)
 
 
-def make_eval_step(config: Config) -> Callable[[model.Params, Batch], jax.Array]:
-    """params, batch -> -log p(target) of each position, nats, float32 B x T. Nothing is donated."""
+def make_eval_step(config: Config, sharding: Any = None) -> Callable[[model.Params, Batch], jax.Array]:
+    """params, batch -> -log p(target) of each position, nats, float32 B x T, placed as `sharding` says."""
 
     def eval_step(params: model.Params, batch: Batch) -> jax.Array:
         return loss.token_nll(*_forward(config, params, batch, None)).reshape(batch["targets"].shape)
 
-    return jax.jit(eval_step)
+    return jax.jit(eval_step, out_shardings=sharding)
 
 
 def _forward(config: Config, params: model.Params, batch: Batch, key: jax.Array | None):

@@ -23,7 +23,7 @@ from tsjax.optimizer import make_optimizer, make_schedule
 from tsjax.rows import eval_row, progress_text, speed_row, train_row
 from tsjax.run import Run, environment
 from tsjax.samples import check_prompts, sample_rows
-from tsjax.sharding import check_batch, make_mesh, replicated
+from tsjax.sharding import check_batch, make_mesh, on_one_device, replicated, shardings
 from tsjax.shards import Shards, open_shards
 from tsjax.step import eval_params, init_state, make_dispatch, make_eval_step, make_train_step
 from tsjax.stop import Stop
@@ -43,7 +43,7 @@ def train(
     stop = Stop() if stop is None else stop
 
     # ---- mesh and data
-    mesh = make_mesh()
+    mesh = make_mesh(config.mesh)
     if jax.process_count() > 1:
         raise UserError(expected="one process", found=f"{jax.process_count()}",
                         todo="train on the devices of one host; runs over several are not supported yet")  # fmt: skip
@@ -88,14 +88,14 @@ def train(
     schedule = make_schedule(config.optimizer, rates)
     optimizer = make_optimizer(config.optimizer, schedule)
     train_step = make_train_step(config, optimizer, schedule)
-    eval_step = make_eval_step(config)
-    everywhere = replicated(mesh)
-    initial = jax.jit(lambda: init_state(config, optimizer), out_shardings=everywhere)
+    eval_step = make_eval_step(config, replicated(mesh))
+    shapes = jax.eval_shape(lambda: init_state(config, optimizer))
+    placed = shardings(mesh, shapes)
+    initial = jax.jit(lambda: init_state(config, optimizer), out_shardings=placed)
 
     # ---- restore
     checkpoints = Checkpoints(run.checkpoints, config.checkpoint, owner=True)
-    shapes = jax.eval_shape(initial)
-    abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), shapes)
+    abstract = jax.tree.map(lambda x, where: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), shapes, placed)
     restored = checkpoints.restore(abstract)
     state, step = (restored[0], restored[1]["step"]) if restored else (initial(), 0)
     saved_at: int | None = step if restored else None
@@ -106,7 +106,7 @@ def train(
     speed, board = JsonLines(run / "speed.jsonl"), TensorBoard(run / "tensorboard", step)
     source = loader.ShuffledBatches(rows, config.train.batch_size, config.data.seed, total)
     feed = make_feed(config.data.resident, rows, source, mesh, step)
-    dispatch = make_dispatch(train_step, feed)
+    dispatch = make_dispatch(train_step, feed, (placed, replicated(mesh)))
 
     # ---- loop
     parameters = flops.count_parameters(config.model).total
@@ -170,7 +170,7 @@ def train(
                     display.say(f"step {step}: validation {found}")
                 pace.pause()
             if timetable.samples(step) and not stop:
-                for row in sample_rows(step, config, eval_params(state), tokenizer):
+                for row in sample_rows(step, config, on_one_device(mesh, eval_params(state)), tokenizer):
                     samples.write(row)
                     display.say(f"  | {row['prompt']}{row['text']}".replace("\n", " "))
                 pace.pause()
