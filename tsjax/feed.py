@@ -32,13 +32,13 @@ class LoadedFeed:
     """Batches [K, B, T] that Grain reads ahead on the host."""
 
     def __init__(self, source: loader.ShuffledBatches, mesh: Mesh, step: int):
-        self._mesh, self.tables = mesh, Tables()
+        self._mesh, self._source, self.tables = mesh, source, Tables()
         self._batches: Iterator[loader.Batch] = loader.train_batches(source, step)
 
     def take(self, length: int) -> dict[str, jax.Array]:
         batches = [next(self._batches) for _ in range(length)]
         stacked = {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
-        return put_batch(self._mesh, stacked, axis=1)
+        return _put(self._mesh, stacked, self._source)
 
     def batch(self, tables: Tables, one: dict[str, jax.Array]) -> dict[str, jax.Array]:
         return one
@@ -55,11 +55,15 @@ class ResidentFeed:
         steps = range(self._step, self._step + length)
         self._step += length
         rows_KxB = np.stack([self._source.share_numbers(step) for step in steps]).astype(np.int32)
-        return put_batch(self._mesh, {"rows": rows_KxB}, axis=1)
+        return _put(self._mesh, {"rows": rows_KxB}, self._source)
 
     def batch(self, tables: Tables, one: dict[str, jax.Array]) -> dict[str, jax.Array]:
         look_up = document_batch if "start_P" in tables else concat_batch
         return look_up(tables, one["rows"], self._context)
+
+
+def _put(mesh: Mesh, stacked: dict[str, np.ndarray], source: loader.ShuffledBatches) -> dict[str, jax.Array]:
+    return put_batch(mesh, stacked, axis=1, share=source.share, total=source.batch_size)
 
 
 def make_feed(resident: str, rows: loader.Rows, source: loader.ShuffledBatches, mesh: Mesh, step: int) -> Feed:

@@ -84,10 +84,33 @@ def put_everywhere(mesh: Mesh, tables: dict[str, np.ndarray]) -> dict[str, jax.A
     return {name: put(table) for name, table in tables.items()}
 
 
-def put_batch(mesh: Mesh, batch: dict[str, np.ndarray], axis: int = 0) -> dict[str, jax.Array]:
-    """This host's rows -> global arrays whose rows, along `axis`, are split over the mesh axes ROWS."""
+def host_rows(mesh: Mesh, rows: int) -> slice:
+    """Of a batch of `rows`, those that this process must read: from the first to the last that its devices hold."""
+    held = NamedSharding(mesh, PartitionSpec(ROWS)).addressable_devices_indices_map((rows,)).values()
+    bounds = [index[0].indices(rows) for index in held if index is not None]
+    return slice(min(start for start, _, _ in bounds), max(stop for _, stop, _ in bounds))
+
+
+def put_batch(
+    mesh: Mesh, batch: dict[str, np.ndarray], axis: int = 0, share: slice | None = None, total: int = 0
+) -> dict[str, jax.Array]:
+    """Rows, along `axis`, -> global arrays split over the mesh axes ROWS.
+
+    `batch` holds all rows, or those of `share` of `total` rows (`host_rows` says which a process needs).
+    """
     sharding = NamedSharding(mesh, PartitionSpec(*[None] * axis, ROWS))
-    return {name: jax.make_array_from_process_local_data(sharding, rows) for name, rows in batch.items()}
+    first = 0 if share is None else share.start
+
+    def put(local: np.ndarray) -> jax.Array:
+        rows = local.shape[axis] if share is None else total
+
+        def part(index: Any) -> np.ndarray:
+            start, stop, _ = index[axis].indices(rows)
+            return local[(*index[:axis], slice(start - first, stop - first))]
+
+        return jax.make_array_from_callback((*local.shape[:axis], rows, *local.shape[axis + 1 :]), sharding, part)
+
+    return {name: put(rows) for name, rows in batch.items()}
 
 
 def on_one_device(mesh: Mesh, tree: Any) -> Any:

@@ -1,6 +1,7 @@
 """The training loop, read from top to bottom: mesh, data, model, optimizer, restore, loop."""
 
 import dataclasses
+import tempfile
 import time
 from collections import deque
 from pathlib import Path
@@ -18,12 +19,13 @@ from tsjax.corpus import SPLITS
 from tsjax.errors import Diverged, UserError
 from tsjax.evaluate import evaluate
 from tsjax.feed import make_feed
+from tsjax.hosts import StopTogether, leads, led
 from tsjax.metrics import Display, JsonLines, Pace, TensorBoard
 from tsjax.optimizer import make_optimizer, make_schedule
 from tsjax.rows import eval_row, progress_text, speed_row, train_row
 from tsjax.run import Run, environment
 from tsjax.samples import check_prompts, sample_rows
-from tsjax.sharding import check_batch, make_mesh, on_one_device, replicated, shardings
+from tsjax.sharding import check_batch, host_rows, make_mesh, on_one_device, replicated, shardings
 from tsjax.shards import Shards, open_shards
 from tsjax.step import eval_params, init_state, make_dispatch, make_eval_step, make_train_step
 from tsjax.stop import Stop
@@ -40,13 +42,10 @@ def train(
     The same config, data and seeds give the same metrics.jsonl, bit for bit, however often the run is stopped or
     killed on the way. Raises UserError for a bad config or data, Diverged when the loss stops being a number.
     """
-    stop = Stop() if stop is None else stop
 
     # ---- mesh and data
     mesh = make_mesh(config.mesh)
-    if jax.process_count() > 1:
-        raise UserError(expected="one process", found=f"{jax.process_count()}",
-                        todo="train on the devices of one host; runs over several are not supported yet")  # fmt: skip
+    stopping = StopTogether(Stop() if stop is None else stop, IN_FLIGHT)
     shards = open_shards(Path(config.data.path))
     tokenizer = shards.tokenizer()
     config = fit_to_data(config, shards)
@@ -62,24 +61,15 @@ def train(
     rates = units.Rates(tokens_per_step, config.train.batch_size, len(rows), flops_per_step)
 
     # ---- run folder, and durations in steps from here on: derived once, kept in the manifest for every resume
-    run = Run(folder).lock()
-    if run.exists and not fresh:
-        run.check_same(config, shards.fingerprint)
-        if run.result_file.exists():
-            print(f"{run.folder} is complete; --fresh starts it over")
-            return run.result()
-        derived = run.manifest()["derived"]
-    else:
-        if units.parse(config.train.duration)[1] == "minutes":
-            seconds = measure_step(config, rows, mesh)
-            print(f"a step takes {seconds * 1e3:.0f} ms here: {config.train.duration} are counted in steps of that")
-            rates = dataclasses.replace(rates, seconds_per_step=seconds)
-        derived = derive(config, rates)
-        # Only now, when nothing in config and data can be wrong any more, is an old run touched.
-        if fresh and (aside := run.set_aside()):
-            print(f"--fresh: the old run is kept as {aside}")
-        run.start(config, new_manifest(config, shards, derived))
-    tokenizer.save(run / tokenizer.file)
+    run = Run(folder)
+    known = led(lambda: look_up(run, config, shards, fresh))
+    if known and known["result"]:
+        return known["result"]
+    if not known and units.parse(config.train.duration)[1] == "minutes":
+        seconds = measure_step(config, rows, mesh)
+        rates = dataclasses.replace(rates, seconds_per_step=led(lambda: seconds))
+    derived = known["derived"] if known else led(lambda: begin(run, config, shards, rates, fresh))
+    led(lambda: tokenizer.save(run / tokenizer.file))
     timetable = Timetable(**{f.name: derived[f.name] for f in dataclasses.fields(Timetable)})
     total = timetable.steps
     rates = dataclasses.replace(rates, total_steps=total, seconds_per_step=derived["seconds_per_step"])
@@ -99,12 +89,17 @@ def train(
     restored = checkpoints.restore(abstract)
     state, step = (restored[0], restored[1]["step"]) if restored else (initial(), 0)
     saved_at: int | None = step if restored else None
-    metrics, samples = JsonLines(run / "metrics.jsonl"), JsonLines(run / "samples.jsonl")
+    # A follower has the rows of the leader: it writes them where nobody looks.
+    scratch = None if leads() else tempfile.TemporaryDirectory()
+    own = run if scratch is None else Run(Path(scratch.name))
+    metrics, samples = JsonLines(own / "metrics.jsonl"), JsonLines(own / "samples.jsonl")
     # A checkpoint is taken after the training row of its step and before the evaluation and samples of that step.
     metrics.rewind(lambda row: row["step"] < step or (row["step"] == step and row["kind"] == "train"))
     samples.rewind(lambda row: row["step"] < step)
-    speed, board = JsonLines(run / "speed.jsonl"), TensorBoard(run / "tensorboard", step)
-    source = loader.ShuffledBatches(rows, config.train.batch_size, config.data.seed, total)
+    speed, board = JsonLines(own / "speed.jsonl"), TensorBoard(own / "tensorboard", step)
+    source = loader.ShuffledBatches(
+        rows, config.train.batch_size, config.data.seed, total, host_rows(mesh, config.train.batch_size)
+    )
     feed = make_feed(config.data.resident, rows, source, mesh, step)
     dispatch = make_dispatch(train_step, feed, (placed, replicated(mesh)))
 
@@ -115,7 +110,7 @@ def train(
     pace, in_flight, compiled = Pace(), deque[jax.Array](), set[int]()
     pending = deque[tuple[int, dict[str, jax.Array]]]()  # steps before a dispatch, and the metrics [K] of its own
     last_eval: dict[str, Any] = {}
-    with Display(total, step, quiet) as display:
+    with Display(total, step, quiet or not leads()) as display:
         display.say(f"{parameters:,} parameters, {total:,} steps of {tokens_per_step:,} tokens, "
                     f"{len(rows) / config.train.batch_size:,.1f} steps an epoch")  # fmt: skip
         if step:
@@ -156,12 +151,12 @@ def train(
         while True:
             if timetable.saves(step):
                 save()
-            if timetable.evaluates(step) and not stop:
+            if timetable.evaluates(step) and not stopping:
                 write_pending()
                 found = evaluate(
                     eval_params(state), eval_step, valid_rows, text_bytes=text_bytes, mesh=mesh,
                     documents=shards.documents_count("valid"), batch_size=config.eval.batch_size,
-                    stopped=lambda: bool(stop),
+                    stopped=lambda: bool(stopping),
                 )  # fmt: skip
                 if found is not None:
                     last_eval = eval_row(step, found, config, rates, fingerprint)
@@ -169,12 +164,12 @@ def train(
                     board.write(last_eval, "valid")
                     display.say(f"step {step}: validation {found}")
                 pace.pause()
-            if timetable.samples(step) and not stop:
+            if timetable.samples(step) and not stopping:
                 for row in sample_rows(step, config, on_one_device(mesh, eval_params(state)), tokenizer):
                     samples.write(row)
                     display.say(f"  | {row['prompt']}{row['text']}".replace("\n", " "))
                 pace.pause()
-            if step == total or stop:
+            if step == total or stopping:
                 save()  # whatever the config says: a finished run has its weights, a stopped one loses nothing
                 break
             length = timetable.dispatch(step, config.train.steps_per_dispatch)
@@ -189,17 +184,18 @@ def train(
             if any(map(logs, range(step + 1, step + 1 + length))):
                 pending.append((step, on_device))
             step += length
+            stopping.ask()
 
     # ---- end
     checkpoints.close()
     for file in (metrics, samples, speed, board):
         file.close()
-    if stop:
+    if stopping:
         return None
     result = {"steps": total, "parameters": parameters} | {
         k: v for k, v in last_eval.items() if k not in ("kind", "step")
     }
-    write_json(run.result_file, result)
+    led(lambda: write_json(run.result_file, result))
     return result
 
 
@@ -213,6 +209,28 @@ def fit_to_data(config: Config, shards: Shards) -> Config:
             todo=f"pass --config.model.vocab_size={found}, or prepare with --vocab-size={wanted}",
         )  # fmt: skip
     return dataclasses.replace(config, model=dataclasses.replace(config.model, vocab_size=found))
+
+
+def look_up(run: Run, config: Config, shards: Shards, fresh: bool) -> dict[str, Any] | None:
+    """Locks the run; what its manifest derived, and its result once complete. None when it has yet to begin."""
+    run.lock()
+    if fresh or not run.exists:
+        return None
+    run.check_same(config, shards.fingerprint)
+    if run.result_file.exists():
+        print(f"{run.folder} is complete; --fresh starts it over")
+        return {"result": run.result()}
+    return {"result": None, "derived": run.manifest()["derived"]}
+
+
+def begin(run: Run, config: Config, shards: Shards, rates: units.Rates, fresh: bool) -> dict[str, Any]:
+    """Makes the folder a run; returns what its manifest derived."""
+    derived = derive(config, rates)
+    # Only now, when nothing in config and data can be wrong any more, is an old run touched.
+    if fresh and (aside := run.set_aside()):
+        print(f"--fresh: the old run is kept as {aside}")
+    run.start(config, new_manifest(config, shards, derived))
+    return derived
 
 
 def derive(config: Config, rates: units.Rates) -> dict[str, Any]:
@@ -248,7 +266,8 @@ def measure_step(config: Config, rows: loader.Rows, mesh) -> float:
     optimizer = make_optimizer(config.optimizer, schedule)
     state = jax.jit(lambda: init_state(config, optimizer), out_shardings=replicated(mesh))()
     length, times = config.train.steps_per_dispatch, 12
-    source = loader.ShuffledBatches(rows, config.train.batch_size, config.data.seed, length * times)
+    share = host_rows(mesh, config.train.batch_size)
+    source = loader.ShuffledBatches(rows, config.train.batch_size, config.data.seed, length * times, share)
     feed = make_feed(config.data.resident, rows, source, mesh, 0)
     dispatch = make_dispatch(make_train_step(config, optimizer, schedule), feed)
     seconds = []
@@ -257,7 +276,9 @@ def measure_step(config: Config, rows: loader.Rows, mesh) -> float:
         state, metrics = dispatch(state, feed.tables, feed.take(length))
         jax.block_until_ready(metrics)
         seconds.append((time.perf_counter() - begin) / length)
-    return float(np.median(seconds[2:]))
+    found = float(np.median(seconds[2:]))
+    print(f"a step takes {found * 1e3:.0f} ms here: {config.train.duration} are counted in steps of that")
+    return found
 
 
 def check_finite(config: Config, row: dict[str, Any], checkpoints: Checkpoints) -> None:
