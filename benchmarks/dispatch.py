@@ -21,8 +21,7 @@ from launch import environment
 STEPS = 16
 SHAPES = {
     "overhead (d32 L2 T64 B2 V512)": dict(width=32, layers=2, heads=2, mlp_width=64, context=64, batch=2),
-    "tiny (d64 L4 T128 B8 V512)": dict(width=64, layers=4, heads=4, mlp_width=176, context=128, batch=8),
-    "260k (d64 L5 T256 B8 V512)": dict(width=64, layers=5, heads=8, mlp_width=172, context=256, batch=8),
+    "tiny (d64 L4 T128 B4 V512)": dict(width=64, layers=4, heads=4, mlp_width=176, context=128, batch=4),
 }
 VARIANTS = {
     f"{feed} K={k}": (resident, k) for feed, resident in (("loader", "no"), ("resident", "yes")) for k in (1, 8)

@@ -200,7 +200,7 @@ class ShuffledBatches(grain.sources.RandomAccessDataSource):
 
 def train_batches(source: ShuffledBatches, start: int) -> Iterator[Batch]:
     """The batches of steps `start`, `start + 1`, ... read ahead by one thread."""
-    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
+    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=16)
     return iter(grain.MapDataset.source(source)[start:].to_iter_dataset(options))
 
 
