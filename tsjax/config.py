@@ -29,6 +29,8 @@ class DataConfig:
     loss: str = knob("all", "all = every token is learned; assistant = of chats, only what the assistant says",
                      ("all", "assistant"))  # fmt: skip
     seed: int = knob(0, "order of the rows", least=0)
+    resident: str = knob("auto", "the token set lives on the device and only row numbers travel; "
+                         "auto = on an accelerator of which it fills at most a quarter", ("auto", "yes", "no"))  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,11 +68,24 @@ class TrainConfig:
         "weight of log^2 Z in the objective, Z the softmax's denominator (PaLM: 1e-4); reported losses are without it",
         least=0,
     )
+    steps_per_dispatch: int = knob(
+        1,
+        "steps sent to the device at once where no pause is due inside them: for models so small that it waits",
+        least=1,
+    )
     seed: int = knob(0, "initial weights and dropout", least=0)
     log_every: int = knob(10, "steps between rows of metrics.jsonl", least=1)
     on_nonfinite: str = knob("stop", "NaN or infinity in loss or gradient: stop (exit 70), or skip that update",
                              ("stop", "skip"))  # fmt: skip
     max_skips: int = knob(20, "skip only: stop after this many skipped updates in a row", least=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshConfig:
+    """How the devices share the work; those that the two leave over split the batch alone. A resume may change it."""
+
+    fsdp: int = knob(1, "devices among which parameters and moments are split; they split the batch, too", least=1)
+    tensor: int = knob(1, "devices among which heads, hidden units and vocabulary are split", least=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +122,7 @@ class Config:
     data: DataConfig = DataConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     train: TrainConfig = TrainConfig()
+    mesh: MeshConfig = MeshConfig()
     eval: EvalConfig = EvalConfig()
     sample: SampleConfig = SampleConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()

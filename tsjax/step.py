@@ -1,4 +1,4 @@
-"""The train step: one pure function over plain pytrees, jitted once, its state donated."""
+"""The train step: one pure function over plain pytrees, and the program that takes K of them in one dispatch."""
 
 import functools
 from collections.abc import Callable
@@ -10,6 +10,7 @@ import optax
 
 from tsjax import loss, model
 from tsjax.config import Config
+from tsjax.feed import Feed, Tables
 from tsjax.optimizer import Schedule
 
 State = dict[str, Any]  # step int32, params, optimizer, skipped and skips_in_a_row int32, and ema where it is on
@@ -30,16 +31,18 @@ def init_state(config: Config, optimizer: optax.GradientTransformation) -> State
     return state | {"ema": jax.tree.map(jnp.copy, params)} if config.optimizer.ema else state
 
 
-def make_train_step(
-    config: Config, optimizer: optax.GradientTransformation, schedule: Schedule
-) -> Callable[[State, Batch], tuple[State, dict[str, jax.Array]]]:
-    """state, batch -> state, metrics (loss in nats/token, gradient norm, learning rate, tokens, skips).
+Metrics = dict[str, jax.Array]
+TrainStep = Callable[[State, Batch], tuple[State, Metrics]]
+
+
+def make_train_step(config: Config, optimizer: optax.GradientTransformation, schedule: Schedule) -> TrainStep:
+    """state, batch -> state, metrics (loss in nats/token, gradient norm, learning rate, tokens, skips). Pure, not jitted.
 
     The gradient is that of the weighted mean over the whole batch, also when it is accumulated over micro-batches
     of different weight. An update that is not finite is left out: parameters and moments stay as they were.
     """
 
-    def train_step(state: State, batch: Batch) -> tuple[State, dict[str, jax.Array]]:
+    def train_step(state: State, batch: Batch) -> tuple[State, Metrics]:
         key = jax.random.fold_in(jax.random.key(config.train.seed), state["step"])
         nll_sum, gradient_sum = _accumulate(config, state["params"], batch, key)
         weight = jnp.maximum(jnp.sum(batch["weights"]), 1)
@@ -66,7 +69,21 @@ def make_train_step(
         }
         return new, metrics
 
-    return jax.jit(train_step, donate_argnums=0)
+    return train_step
+
+
+def make_dispatch(
+    train_step: TrainStep, feed: Feed, shardings: tuple[Any, Any] | None = None
+) -> Callable[[State, Tables, Batch], tuple[State, Metrics]]:
+    """state, feed.tables, feed.take(K) -> state, metrics [K] of K steps: one after another, all on the device.
+
+    Compiled once for each K. The state is donated. `shardings`: of the new state and of the metrics.
+    """
+
+    def dispatch(state: State, tables: Tables, fed: Batch) -> tuple[State, Metrics]:
+        return jax.lax.scan(lambda state, one: train_step(state, feed.batch(tables, one)), state, fed)
+
+    return jax.jit(dispatch, donate_argnums=0, out_shardings=shardings)
 
 
 def _accumulate(config: Config, params: model.Params, batch: Batch, key: jax.Array):
@@ -98,13 +115,13 @@ def loss_sums(config: Config, params: model.Params, batch: Batch, key: jax.Array
     return loss.cross_entropy_sums(x_NxE, head_VxE, targets_N, weights_N, rows, soft_cap, config.train.z_loss)
 
 
-def make_eval_step(config: Config) -> Callable[[model.Params, Batch], jax.Array]:
-    """params, batch -> -log p(target) of each position, nats, float32 B x T. Nothing is donated."""
+def make_eval_step(config: Config, sharding: Any = None) -> Callable[[model.Params, Batch], jax.Array]:
+    """params, batch -> -log p(target) of each position, nats, float32 B x T, placed as `sharding` says."""
 
     def eval_step(params: model.Params, batch: Batch) -> jax.Array:
         return loss.token_nll(*_forward(config, params, batch, None)).reshape(batch["targets"].shape)
 
-    return jax.jit(eval_step)
+    return jax.jit(eval_step, out_shardings=sharding)
 
 
 def _forward(config: Config, params: model.Params, batch: Batch, key: jax.Array | None):

@@ -1,6 +1,7 @@
 """The train step: exact weighting, padding, averages, and what it does with NaN."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ import pytest
 from tsjax import model
 from tsjax.config import Config, ModelConfig, OptimizerConfig, TrainConfig
 from tsjax.optimizer import make_optimizer, make_schedule
-from tsjax.step import eval_params, init_state, loss_sums, make_eval_step, make_train_step
+from tsjax.step import eval_params, init_state, loss_sums, make_dispatch, make_eval_step, make_train_step
 from tsjax.units import Rates
 
 MODEL = ModelConfig(vocab_size=40, context=16, width=16, layers=1, heads=2, mlp_width=32)
@@ -20,7 +21,7 @@ SGD = OptimizerConfig(name="sgd", learning_rate=0.5, schedule="constant", warmup
 def make(config: Config):
     schedule = make_schedule(config.optimizer, Rates(1, 1, total_steps=10))
     optimizer = make_optimizer(config.optimizer, schedule)
-    return init_state(config, optimizer), make_train_step(config, optimizer, schedule)
+    return init_state(config, optimizer), jax.jit(make_train_step(config, optimizer, schedule))
 
 
 def make_batch(rows: int = 8) -> dict[str, jax.Array]:
@@ -35,6 +36,7 @@ def change(config: Config, **fields) -> Config:
 
 
 BASE = Config(model=MODEL, optimizer=SGD)
+AS_IT_IS = SimpleNamespace(tables={}, batch=lambda tables, one: one)  # a feed
 
 
 @pytest.mark.parametrize("k", [2, 4, 8])
@@ -129,8 +131,26 @@ def test_training_donates_and_evaluation_does_not():
     state, step = make(BASE)
     make_eval_step(BASE)(state["params"], batch)
     old = state["params"]["embedding"]
-    step(state, batch)
+    make_dispatch(step, AS_IT_IS)(state, {}, jax.tree.map(lambda x: x[None], batch))
     assert old.is_deleted()
+
+
+def test_steps_of_one_dispatch_are_the_steps_of_many():
+    """Bit for bit on the CPU, for one model and its moments, averages and skips."""
+    config = change(BASE, optimizer=OptimizerConfig(warmup="2 steps", ema=0.9), train=TrainConfig(accumulate=2))
+    batches = [make_batch() | {"tokens": jnp.roll(make_batch()["tokens"], shift)} for shift in range(4)]
+    batches[2]["weights"] = batches[2]["weights"].at[0, 0].set(jnp.nan)
+    state, step = make(config)
+    dispatch = make_dispatch(step, AS_IT_IS)
+    stacked = jax.tree.map(lambda *x: jnp.stack(x), *batches)
+    alone, rows = jax.tree.map(jnp.copy, state), []
+    for k in range(4):
+        alone, row = dispatch(alone, {}, jax.tree.map(lambda x, k=k: x[k : k + 1], stacked))
+        rows.append(row)
+    together, metrics = dispatch(state, {}, stacked)
+    assert metrics["skips_in_a_row"].tolist() == [0, 0, 1, 0]
+    jax.tree.map(np.testing.assert_array_equal, metrics, jax.tree.map(lambda *x: jnp.concatenate(x), *rows))
+    jax.tree.map(np.testing.assert_array_equal, together, alone)
 
 
 def test_dropout_differs_by_step_and_repeats_by_seed():
