@@ -60,7 +60,7 @@ def main() -> None:
             if variant == "plain x @ w":
                 linear._matmul = lambda x, w: x @ w
             state = jax.jit(lambda c=config, o=optimizer: init_state(c, o))()
-            step = make_train_step(dataclasses.replace(config), optimizer, lambda s: s)
+            step = jax.jit(make_train_step(dataclasses.replace(config), optimizer, lambda s: s), donate_argnums=0)
             state, metrics = step(state, batch)  # traced here, with this variant's matmul
             linear._matmul = fast
             jax.block_until_ready(metrics)

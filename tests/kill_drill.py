@@ -29,6 +29,7 @@ PHASES = ("compile", "train", "eval", "sample", "save", "seal")
 def child(data: Path, run: Path, number: int | None, phase: str, at: int) -> int:
     """Trains; when `number` is given, sends itself that signal at the `at`-th time it is inside `phase`."""
     import tsjax.evaluate
+    import tsjax.feed
     import tsjax.step
     import tsjax.train
     from tsjax.checkpoint import Checkpoints
@@ -38,7 +39,7 @@ def child(data: Path, run: Path, number: int | None, phase: str, at: int) -> int
     config = default()
     config.model.update(vocab_size=0, width=32, layers=2, heads=2, mlp_width=64, context=64, dropout=0.1)
     config.data.update(path=str(data), packing="documents")
-    config.train.update(duration=f"{STEPS} steps", batch_size=8, accumulate=2, log_every=1)
+    config.train.update(duration=f"{STEPS} steps", batch_size=8, accumulate=2, log_every=1, steps_per_dispatch=3)
     config.optimizer.update(ema=0.9)
     config.eval.update(every="15 steps", batch_size=4)
     config.sample.update(every="20 steps", max_new=8)
@@ -62,7 +63,7 @@ def child(data: Path, run: Path, number: int | None, phase: str, at: int) -> int
 
         setattr(owner, name, wrapped)
 
-    wrap(tsjax.train, "put_batch", "train")
+    wrap(tsjax.feed, "put_batch", "train")
     wrap(tsjax.train, "sample_rows", "sample")
     wrap(tsjax.step.model, "bind", "compile")  # called while the step is traced, in its first call
     wrap(tsjax.evaluate, "put_batch", "eval")

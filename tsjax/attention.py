@@ -1,135 +1,149 @@
-"""Causal attention: one interface, a fast blocked kernel, a slow obvious reference, and the cached form.
+"""Causal attention behind one interface: what it computes, the kernels that do, and which of them runs where.
 
 Shapes, here and in the whole model (the one legend):
 B batch rows, T query positions, S key positions, H query heads, K key/value heads (H = K * G), D head width,
 E residual width (d_model), F hidden width of the MLP, V vocabulary, L layers.
 """
 
-import functools
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
 
+from tsjax.blocked import blocked
+from tsjax.errors import UserError
 from tsjax.linear import einsum_float32
+from tsjax.model_config import ModelConfig, head_shape
+from tsjax.scoring import Scoring
 
-_MASKED = -1e30  # finite: a row with nothing to see gives numbers that are never read, not NaN
+Drop = Callable[[jax.Array], jax.Array]
 
 
 def attend(
     q_BxTxHxD: jax.Array,
     k_BxTxKxD: jax.Array,
     v_BxTxKxD: jax.Array,
+    scoring: Scoring,
     *,
-    scale: float,
-    window: int | None = None,
+    sinks_H: jax.Array | None = None,
     segments_BxT: jax.Array | None = None,
-    kernel: str = "auto",
+    drop: Drop | None = None,
+    kernel: str = "blocked",
 ) -> jax.Array:
-    """softmax(scale * q k^T) v over the keys that a query may see; returns B x T x H x D.
+    """softmax(scores) v over the keys that a query may see; returns B x T x H x D.
 
-    A query sees the keys at its own position and before, at most `window` of them with itself counted (None = all),
-    and only those of its own segment. Scores and softmax are float32.
+    A query sees the keys at its own position and before, at most `scoring.window` of them, and only those of its own
+    segment. A sink is one more logit per head that takes mass and gives nothing, learned as in gpt-oss (2025); Xiao et
+    al. 2024 found that models otherwise spend the first token on it. `drop` is dropout of the probabilities. Scores
+    and softmax are float32. `choose` names a kernel that can do all that is asked.
     """
-    run = _reference if kernel == "reference" else _blocked
-    return run(q_BxTxHxD, k_BxTxKxD, v_BxTxKxD, segments_BxT, scale, window)
+    if drop is not None:
+        if kernel != "reference":
+            raise ValueError(f"kernel {kernel!r} has no attention dropout; choose() would not have named it")
+        return _reference(q_BxTxHxD, k_BxTxKxD, v_BxTxKxD, scoring, sinks_H, segments_BxT, drop)
+    return _KERNELS[kernel](q_BxTxHxD, k_BxTxKxD, v_BxTxKxD, scoring, sinks_H, segments_BxT)
 
 
 def attend_cached(
-    q_BxTxHxD: jax.Array, k_BxSxKxD: jax.Array, v_BxSxKxD: jax.Array, mask_BxTxS: jax.Array, *, scale: float
+    q_BxTxHxD: jax.Array,
+    k_BxSxKxD: jax.Array,
+    v_BxSxKxD: jax.Array,
+    scoring: Scoring,
+    *,
+    at_T: jax.Array,
+    start_B: jax.Array,
+    sinks_H: jax.Array | None = None,
 ) -> jax.Array:
-    """Attention of T new queries over a key/value cache of S slots, where `mask` says what each may see."""
+    """Attention of T new queries in slots `at` over a cache of S slots, row b of which begins at slot `start[b]`."""
+    slots_S = jnp.arange(k_BxSxKxD.shape[1])
+    begun_Bx1xS = slots_S >= start_B[:, None, None]
+    return _plain(q_BxTxHxD, k_BxSxKxD, v_BxSxKxD, scoring, at_T[:, None] - slots_S, begun_Bx1xS, sinks_H)
+
+
+def _plain(q_BxTxHxD, k_BxSxKxD, v_BxSxKxD, scoring, distance_TxS, allowed_BxTxS, sinks_H, drop: Drop | None = None):
+    """All T x S scores at once, as the formula says it."""
     B, T, H, D = q_BxTxHxD.shape
     K = k_BxSxKxD.shape[2]
     q = q_BxTxHxD.reshape(B, T, K, H // K, D)
-    scores = einsum_float32("btkgd,bskd->bkgts", q, k_BxSxKxD) * scale
-    scores = jnp.where(mask_BxTxS[:, None, None], scores, _MASKED)
-    p_BxKxGxTxS = jax.nn.softmax(scores, axis=-1).astype(v_BxSxKxD.dtype)
+    capped = scoring.capped(einsum_float32("btkgd,bskd->bkgts", q, k_BxSxKxD))
+    scores = scoring.masked(capped, distance_TxS, allowed_BxTxS)
+    if sinks_H is not None:
+        sink = jnp.broadcast_to(sinks_H.reshape(K, H // K, 1, 1), (*scores.shape[:-1], 1))
+        scores = jnp.concatenate([scores, sink], axis=-1)
+    p_BxKxGxTxS = jax.nn.softmax(scores, axis=-1)[..., : k_BxSxKxD.shape[1]].astype(v_BxSxKxD.dtype)
+    if drop is not None:
+        p_BxKxGxTxS = drop(p_BxKxGxTxS)
     return jnp.einsum("bkgts,bskd->btkgd", p_BxKxGxTxS, v_BxSxKxD).reshape(B, T, H, D)
 
 
-def visible(T: int, window: int | None, segments_BxT: jax.Array | None) -> jax.Array:
-    """Boolean mask (1 or B) x T x T: which key (last axis) each query sees."""
-    distance = jnp.arange(T)[:, None] - jnp.arange(T)[None, :]
-    mask = (distance >= 0) & (distance < (window or T))
-    if segments_BxT is None:
-        return mask[None]
-    return mask & (segments_BxT[:, :, None] == segments_BxT[:, None, :])
+def _reference(q_BxTxHxD, k_BxTxKxD, v_BxTxKxD, scoring, sinks_H, segments_BxT, drop: Drop | None = None):
+    at_T = jnp.arange(q_BxTxHxD.shape[1])
+    same_BxTxT = None if segments_BxT is None else segments_BxT[:, :, None] == segments_BxT[:, None, :]
+    distance_TxT = at_T[:, None] - at_T
+    return _plain(q_BxTxHxD, k_BxTxKxD, v_BxTxKxD, scoring, distance_TxT, same_BxTxT, sinks_H, drop)
 
 
-def _reference(q_BxTxHxD, k_BxTxKxD, v_BxTxKxD, segments_BxT, scale, window):
-    mask = visible(q_BxTxHxD.shape[1], window, segments_BxT)
-    return attend_cached(q_BxTxHxD, k_BxTxKxD, v_BxTxKxD, mask, scale=scale)
-
-
-def _blocked(q_BxTxHxD, k_BxTxKxD, v_BxTxKxD, segments_BxT, scale, window):
-    B, T, H, D = q_BxTxHxD.shape
-    K = k_BxTxKxD.shape[2]
-    q = q_BxTxHxD.reshape(B, T, K, H // K, D).transpose(0, 2, 3, 1, 4)
-    k, v = k_BxTxKxD.transpose(0, 2, 1, 3), v_BxTxKxD.transpose(0, 2, 1, 3)
-    o_BxKxGxTxD = _blocks(q, k, v, segments_BxT, scale, window)
-    return o_BxKxGxTxD.transpose(0, 3, 1, 2, 4).reshape(B, T, H, D)
-
-
-def _bands(T: int, window: int | None) -> list[tuple[slice, slice]]:
-    """(queries, keys) of each block of queries: only the keys inside the causal and local band are touched."""
-    # 64 rows are as good as 128 on a CPU; longer contexts take larger blocks so that there are 8 at most.
-    size = max(64, -(-T // (8 * 64)) * 64)
-    starts = range(0, T, size)
-    return [(slice(i, min(i + size, T)), slice(max(0, i - (window or T) + 1), min(i + size, T))) for i in starts]
-
-
-def _scores(q_BxKxGxQxD, k_BxKxSxD, segments_BxT, scale, window, queries: slice, keys: slice):
-    """Masked float32 scores B x K x G x Q x S of one block of queries against its band of keys."""
-    scores = einsum_float32("bkgqd,bksd->bkgqs", q_BxKxGxQxD, k_BxKxSxD) * scale
-    q_at = jnp.arange(queries.start, queries.stop)[:, None]
-    k_at = jnp.arange(keys.start, keys.stop)[None, :]
-    mask = q_at >= k_at
-    if window is not None:
-        mask &= q_at - k_at < window
+def _cudnn(q_BxTxHxD, k_BxTxKxD, v_BxTxKxD, scoring, sinks_H, segments_BxT):
+    """NVIDIA's flash attention. Of a local window it computes the band alone; documents are a dense bias."""
+    mask_Bx1xTxT, local = None, None
     if segments_BxT is not None:
-        same_BxQxS = segments_BxT[:, queries, None] == segments_BxT[:, None, keys]
-        mask = mask & same_BxQxS[:, None, None]
-    return jnp.where(mask, scores, _MASKED)
+        # The window goes into the mask: a bias and cuDNN's own window together are not known to work.
+        at_T = jnp.arange(q_BxTxHxD.shape[1])
+        near = at_T[:, None] - at_T < (scoring.window or len(at_T))
+        mask_Bx1xTxT = near & (segments_BxT[:, None, :, None] == segments_BxT[:, None, None, :])
+    elif scoring.window is not None:
+        local = (scoring.window - 1, 0)  # JAX counts the keys before the query
+    return jax.nn.dot_product_attention(
+        q_BxTxHxD, k_BxTxKxD, v_BxTxKxD, mask=mask_Bx1xTxT, scale=scoring.scale, is_causal=True,
+        local_window_size=local, implementation="cudnn",
+    )  # fmt: skip
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
-def _blocks(q_BxKxGxTxD, k_BxKxTxD, v_BxKxTxD, segments_BxT, scale, window):
-    return _blocks_forward(q_BxKxGxTxD, k_BxKxTxD, v_BxKxTxD, segments_BxT, scale, window)[0]
+_KERNELS = {"cudnn": _cudnn, "blocked": blocked, "reference": _reference}
 
 
-def _blocks_forward(q, k, v, segments_BxT, scale, window):
-    outputs, lses = [], []
-    for queries, keys in _bands(q.shape[3], window):
-        scores = _scores(q[:, :, :, queries], k[:, :, keys], segments_BxT, scale, window, queries, keys)
-        lse_BxKxGxQ = jax.nn.logsumexp(scores, axis=-1)
-        p = jnp.exp(scores - lse_BxKxGxQ[..., None]).astype(v.dtype)
-        outputs.append(jnp.einsum("bkgqs,bksd->bkgqd", p, v[:, :, keys]))
-        lses.append(lse_BxKxGxQ)
-    o, lse = jnp.concatenate(outputs, 3), jnp.concatenate(lses, 3)
-    # Only the output and the log-sum-exp are kept for the backward pass; the probabilities are made again.
-    return o, (q, k, v, segments_BxT, o, lse)
+def choose(config: ModelConfig) -> tuple[str, str]:
+    """(kernel, reason) for `config` on this machine: the fastest that can do all of it.
+
+    Raises UserError naming the field when `config.kernel` asks for one that can't.
+    """
+    if config.kernel != "auto":
+        for field, found, wanted in _obstacles(config.kernel, config):
+            raise UserError(
+                expected=f"{wanted}, for config.model.kernel={config.kernel}", found=f"config.model.{field}={found}",
+                todo="change it, or leave config.model.kernel at auto",
+            )  # fmt: skip
+        return config.kernel, "as config.model.kernel asks"
+    passed_over: list[str] = []
+    for kernel in _KERNELS:
+        obstacle = next(_obstacles(kernel, config), None)
+        if obstacle is None:
+            return kernel, "; ".join(passed_over) or "the fastest here"
+        passed_over.append(f"{kernel} wants {obstacle[-1]}")
+    raise AssertionError("the reference does everything")
 
 
-def _blocks_backward(scale, window, saved, do_BxKxGxTxD):
-    q, k, v, segments_BxT, o, lse = saved
-    delta_BxKxGxT = jnp.sum(do_BxKxGxTxD.astype(jnp.float32) * o.astype(jnp.float32), axis=-1)
-    dqs = []
-    # The gradients of keys and values are summed transposed (D x S): their matmul then writes rows in order.
-    dk_BxKxDxT = jnp.zeros((*k.shape[:2], k.shape[3], k.shape[2]), jnp.float32)
-    dv_BxKxDxT = jnp.zeros_like(dk_BxKxDxT)
-    for queries, keys in _bands(q.shape[3], window):
-        q_block, do = q[:, :, :, queries], do_BxKxGxTxD[:, :, :, queries]
-        scores = _scores(q_block, k[:, :, keys], segments_BxT, scale, window, queries, keys)
-        p = jnp.exp(scores - lse[..., queries, None])
-        dp = einsum_float32("bkgqd,bksd->bkgqs", do, v[:, :, keys])
-        ds = (p * (dp - delta_BxKxGxT[..., queries, None]) * scale).astype(q.dtype)
-        dqs.append(jnp.einsum("bkgqs,bksd->bkgqd", ds, k[:, :, keys]))
-        dv = einsum_float32("bkgqd,bkgqs->bkds", do, p.astype(do.dtype))
-        dk = einsum_float32("bkgqd,bkgqs->bkds", q_block, ds)
-        dv_BxKxDxT = dv_BxKxDxT.at[..., keys].add(dv)
-        dk_BxKxDxT = dk_BxKxDxT.at[..., keys].add(dk)
-    dk, dv = dk_BxKxDxT.swapaxes(2, 3).astype(k.dtype), dv_BxKxDxT.swapaxes(2, 3).astype(v.dtype)
-    return jnp.concatenate(dqs, 3), dk, dv, None
-
-
-_blocks.defvjp(_blocks_forward, _blocks_backward)
+def _obstacles(kernel: str, config: ModelConfig) -> Iterator[tuple[str, object, str]]:
+    """(field, its value, what the kernel wants) of everything in `config` that `kernel` can't do here."""
+    if kernel != "reference" and config.attn_dropout:
+        yield "attn_dropout", config.attn_dropout, "no attention dropout"
+    if kernel != "cudnn":
+        return
+    # After check_layout and check_is_flash_attention in jax._src.cudnn.fused_attention_stablehlo, JAX 0.10. Hopper
+    # also takes heads of up to 256; ALiBi would have to be a dense bias that costs what it saves.
+    *_, D = head_shape(config)
+    device = jax.devices()[0]
+    if "cuda" not in device.client.platform_version:
+        yield "kernel", f"cudnn on {device.device_kind}", "a CUDA device"
+    if config.dtype != "bfloat16":
+        yield "dtype", config.dtype, "bfloat16"
+    if D % 8 or D > 128:
+        yield "head_dim", D, "a head width that 8 divides, up to 128"
+    if config.context % 2:
+        yield "context", config.context, "an even context (the gradient, with documents apart)"
+    if config.attn_soft_cap:
+        yield "attn_soft_cap", config.attn_soft_cap, "no soft-cap"
+    if config.attn_sinks:
+        yield "attn_sinks", config.attn_sinks, "no sinks"
+    if "alibi" in config.position:
+        yield "position", ",".join(config.position), "no alibi"

@@ -19,6 +19,8 @@ import orbax.checkpoint as ocp
 from tsjax.atomic import sha256_file, sha256_json, write_json
 from tsjax.config import CheckpointConfig
 from tsjax.errors import UserError
+from tsjax.hosts import leads, led
+from tsjax.timetable import is_power_of_two
 
 _SEAL = "tsjax.json"
 READER_TRIES = 5  # a reader beside a running training may find a checkpoint pruned under its hands
@@ -33,7 +35,8 @@ def _warn(text: str) -> None:
 class Checkpoints:
     """The `checkpoints/` folder of a run; one folder per step, eight digits.
 
-    Only the process that holds the run's lock may be its `owner`: it clears away what a killed save left, and sets
+    Of several processes that train together, all call the same methods, and one writes.
+    Only who holds the run's lock may be its `owner`: it clears away what a killed save left, and sets
     damaged ones aside. Others read, also while the owner writes.
     """
 
@@ -71,7 +74,7 @@ class Checkpoints:
                             todo="make room on the disk and run the same command again") from error  # fmt: skip
         if self._seal_next is not None:
             self._seal_next = None
-            steps = self.steps()
+            steps = self.steps() if leads() else []
             for step in set(steps) - kept(steps, self._config):
                 shutil.rmtree(self._path(step))
 
@@ -85,6 +88,19 @@ class Checkpoints:
         A damaged one is told of and passed over; the owner sets it aside as `damaged-STEP-N`. Nothing is deleted but
         what was never committed.
         """
+        for _ in range(1 if self._owner else READER_TRIES):
+            step = led(self._newest_whole)
+            if step is None:
+                return None
+            try:
+                return self._load(self._path(step), abstract_state)
+            except (OSError, ValueError):
+                if self._path(step).exists():
+                    raise  # otherwise the training that goes on has pruned it: look for what is there now
+        return None
+
+    def _newest_whole(self) -> int | None:
+        """Its step. The owner clears away what was never committed and sets aside what is damaged."""
         if self._owner:
             for path in self.folder.glob("*.orbax-checkpoint-tmp*"):
                 shutil.rmtree(path)  # killed before its commit: nobody was told that it exists
@@ -93,13 +109,14 @@ class Checkpoints:
                 path = self._path(step)
                 try:
                     problem = damage(path)
-                    if problem is None:
-                        return self._load(path, abstract_state)
-                except (OSError, ValueError):
+                except OSError:
                     if path.exists():
                         raise
+                    problem = "gone"
+                if problem is None:
+                    return step
                 if not path.exists():
-                    break  # the training that goes on has pruned it: look for what is there now
+                    break  # pruned by the training that goes on: look again
                 self._tell(f"checkpoint {path.name} is damaged ({problem}); trying the one before")
                 if self._owner:
                     n = sum(1 for _ in self.folder.glob(f"damaged-{path.name}-*"))
@@ -150,10 +167,6 @@ def kept(steps: list[int], config: CheckpointConfig) -> set[int]:
     every = [s for s in steps if config.keep_every and s % config.keep_every == 0]
     log2 = [s for s in steps if config.keep_log2 and is_power_of_two(s)]
     return {*newest, *every, *log2}
-
-
-def is_power_of_two(step: int) -> bool:
-    return step > 0 and step & (step - 1) == 0
 
 
 def _sums(folder: Path) -> dict[str, str]:

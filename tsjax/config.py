@@ -17,45 +17,8 @@ from ml_collections import ConfigDict
 
 from tsjax import units
 from tsjax.errors import UserError
-
-
-def knob(default: Any, doc: str, choices: tuple[str, ...] = (), least: float | None = None) -> Any:
-    """A config field: its default, one line on what it is for (with the unit), and the values allowed."""
-    return dataclasses.field(default=default, metadata={"doc": doc, "choices": choices, "least": least})
-
-
-@dataclasses.dataclass(frozen=True)
-class ModelConfig:
-    """One decoder. Families (`tsjax/families.py`) are presets of these fields, never other classes."""
-
-    vocab_size: int = knob(0, "rows of the embedding; 0 = as many as the shards' tokenizer has", least=0)
-    context: int = knob(256, "longest sequence in tokens; also the number of learned positions", least=1)
-    width: int = knob(256, "residual stream, d_model", least=1)
-    layers: int = knob(4, "blocks", least=1)
-    heads: int = knob(4, "query heads", least=1)
-    kv_heads: int = knob(0, "key/value heads (GQA, MQA); 0 = as many as heads", least=0)
-    head_dim: int = knob(0, "width of one head; 0 = width / heads", least=0)
-    norm: str = knob("rmsnorm", "normalisation before each branch", ("layernorm", "layernorm_nobias", "rmsnorm"))
-    norm_eps: float = knob(1e-5, "added to the variance", least=0)
-    position: str = knob("rope", "how order enters", ("learned", "rope", "none"))
-    rope_theta: float = knob(10_000.0, "base of the rotary wavelengths", least=1)
-    attention: tuple[str, ...] = knob(("global",), "pattern repeated over the layers", ("global", "local"))
-    window: int = knob(256, "keys a local layer sees, the query itself included", least=1)
-    attn_scale: str = knob("head_dim", "1/sqrt of this: head_dim, d_model, none (GPT-Neo), or a factor such as 0.1")
-    mlp: str = knob("swiglu", "feed-forward form", ("gelu", "relu", "relu2", "silu", "swiglu", "geglu"))
-    mlp_width: int = knob(0, "hidden width of the MLP; 0 = 4 x width", least=0)
-    bias: str = knob(
-        "none", "linear biases: none, all (GPT-2), or gpt_neo (all but q, k, v)", ("none", "all", "gpt_neo")
-    )
-    tied: bool = knob(True, "the output head is the embedding")
-    init_std: float = knob(
-        0.02, "of the initial weights; residual output matrices get this / sqrt(2 x layers)", least=0
-    )
-    dropout: float = knob(0.0, "on the embedding and on each branch's output", least=0)
-    dtype: str = knob(
-        "float32", "compute precision; parameters, softmax and loss stay float32", ("float32", "bfloat16")
-    )
-    kernel: str = knob("auto", "attention kernel; auto = blocked", ("auto", "blocked", "reference"))
+from tsjax.knobs import knob, refuse, refuse_idle
+from tsjax.model_config import ModelConfig, check_model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +29,8 @@ class DataConfig:
     loss: str = knob("all", "all = every token is learned; assistant = of chats, only what the assistant says",
                      ("all", "assistant"))  # fmt: skip
     seed: int = knob(0, "order of the rows", least=0)
+    resident: str = knob("auto", "the token set lives on the device and only row numbers travel; "
+                         "auto = on an accelerator of which it fills at most a quarter", ("auto", "yes", "no"))  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +45,9 @@ class OptimizerConfig:
     beta2: float = knob(0.95, "second-moment decay (adamw, lion, muon's vectors)", least=0)
     eps: float = knob(1e-8, "adamw and muon: added to the root of the second moment", least=0)
     weight_decay: float = knob(0.1, "decoupled, times the learning rate", least=0)
-    no_decay: tuple[str, ...] = knob(("norm", "bias"), "parameters whose name contains one of these are not decayed")
+    no_decay: tuple[str, ...] = knob(
+        ("norm", "bias", "sink"), "parameters whose name contains one of these are not decayed"
+    )
     clip_norm: float = knob(1.0, "global gradient norm is cut to this; 0 = off", least=0)
     ema: float = knob(
         0.0,
@@ -96,11 +63,29 @@ class TrainConfig:
         32, "rows of `context` tokens per optimizer step, over all devices and micro-batches", least=1
     )
     accumulate: int = knob(1, "micro-batches per step", least=1)
+    z_loss: float = knob(
+        0.0,
+        "weight of log^2 Z in the objective, Z the softmax's denominator (PaLM: 1e-4); reported losses are without it",
+        least=0,
+    )
+    steps_per_dispatch: int = knob(
+        1,
+        "steps sent to the device at once where no pause is due inside them: for models so small that it waits",
+        least=1,
+    )
     seed: int = knob(0, "initial weights and dropout", least=0)
     log_every: int = knob(10, "steps between rows of metrics.jsonl", least=1)
     on_nonfinite: str = knob("stop", "NaN or infinity in loss or gradient: stop (exit 70), or skip that update",
                              ("stop", "skip"))  # fmt: skip
     max_skips: int = knob(20, "skip only: stop after this many skipped updates in a row", least=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshConfig:
+    """How the devices share the work; those that the two leave over split the batch alone. A resume may change it."""
+
+    fsdp: int = knob(1, "devices among which parameters and moments are split; they split the batch, too", least=1)
+    tensor: int = knob(1, "devices among which heads, hidden units and vocabulary are split", least=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,10 +118,11 @@ class CheckpointConfig:
 class Config:
     """The whole run, as stored in `config.json`."""
 
-    model: ModelConfig = ModelConfig()
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     data: DataConfig = DataConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     train: TrainConfig = TrainConfig()
+    mesh: MeshConfig = MeshConfig()
     eval: EvalConfig = EvalConfig()
     sample: SampleConfig = SampleConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
@@ -248,6 +234,8 @@ def _integral(value: float) -> int:
 
 
 def _typed(name: str, hint: Any, value: Any) -> Any:
+    if typing.get_origin(hint) is tuple and isinstance(value, str):
+        return (value,)  # a lone word is a list of one
     if typing.get_origin(hint) is tuple and isinstance(value, list | tuple) and all(isinstance(v, str) for v in value):
         return tuple(value)
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
@@ -282,53 +270,20 @@ def _check_values(config: Config) -> None:
 
 def _check_contradictions(config: Config) -> None:
     """Fields that can't be together, and fields that were set but would have no effect."""
-    model, optimizer, train = config.model, config.optimizer, config.train
-
-    def refuse(expected: str, found: str, todo: str) -> None:
-        raise UserError(expected=expected, found=found, todo=todo)
-
-    if not model.head_dim and model.width % model.heads:
-        refuse("config.model.heads that divides config.model.width", f"{model.heads} heads, width {model.width}",
-               "change one of them or set config.model.head_dim")  # fmt: skip
-    if model.kv_heads and model.heads % model.kv_heads:
-        refuse("config.model.kv_heads that divides config.model.heads",
-               f"{model.kv_heads} kv_heads, {model.heads} heads", "change one of them")  # fmt: skip
-    if model.position == "rope" and (model.head_dim or model.width // model.heads) % 2:
-        refuse("an even head width for rotary positions", str(model.head_dim or model.width // model.heads),
-               "change config.model.heads or config.model.head_dim")  # fmt: skip
-    if not model.attention:
-        refuse("config.model.attention with at least one entry", "none", "set it to global or global,local")
-    if model.attn_scale not in ("none", "head_dim", "d_model"):
-        try:
-            float(model.attn_scale)
-        except ValueError:
-            refuse(
-                "config.model.attn_scale as none, head_dim, d_model or a number", repr(model.attn_scale), "choose one"
-            )
+    check_model(config.model)
+    optimizer, train = config.optimizer, config.train
     if train.batch_size % train.accumulate:
         refuse("config.train.batch_size divisible by config.train.accumulate",
                f"{train.batch_size} and {train.accumulate}", "change one of them")  # fmt: skip
-    for name, value in (("model.dropout", model.dropout), ("optimizer.ema", optimizer.ema),
-                        ("optimizer.beta1", optimizer.beta1), ("optimizer.beta2", optimizer.beta2)):  # fmt: skip
-        if value >= 1:
-            refuse(f"config.{name} below 1", str(value), "lower it")
-
-    defaults = Config()
-    idle = [
-        ("model.rope_theta", model.position != "rope", "config.model.position is not rope"),
-        ("model.window", "local" not in model.attention, "config.model.attention has no local layer"),
-        ("optimizer.cooldown", optimizer.schedule != "wsd", "config.optimizer.schedule is not wsd"),
-        ("optimizer.final_fraction", optimizer.schedule in ("constant", "rsqrt"), "the schedule does not fall to it"),
-        ("optimizer.beta2", optimizer.name in ("sgd", "adafactor"), f"{optimizer.name} has no beta2"),
-        ("optimizer.eps", optimizer.name not in ("adamw", "muon"), f"{optimizer.name} has no eps"),
-        ("train.max_skips", train.on_nonfinite != "skip", "config.train.on_nonfinite is not skip"),
-    ]
-    for name, is_idle, why in idle:
-        section, key = name.split(".")
-        value = getattr(getattr(config, section), key)
-        if is_idle and value != getattr(getattr(defaults, section), key):
-            refuse(
-                f"config.{name} left alone because {why}",
-                repr(value),
-                f"remove config.{name} or change the other field",
-            )
+    for name in ("ema", "beta1", "beta2"):
+        if getattr(optimizer, name) >= 1:
+            refuse(f"config.optimizer.{name} below 1", str(getattr(optimizer, name)), "lower it")
+    refuse_idle("optimizer", optimizer, [
+        ("cooldown", optimizer.schedule != "wsd", "config.optimizer.schedule is not wsd"),
+        ("final_fraction", optimizer.schedule in ("constant", "rsqrt"), "the schedule does not fall to it"),
+        ("beta2", optimizer.name in ("sgd", "adafactor"), f"{optimizer.name} has no beta2"),
+        ("eps", optimizer.name not in ("adamw", "muon"), f"{optimizer.name} has no eps"),
+    ])  # fmt: skip
+    refuse_idle("train", train, [
+        ("max_skips", train.on_nonfinite != "skip", "config.train.on_nonfinite is not skip"),
+    ])  # fmt: skip

@@ -1,13 +1,12 @@
 """Parameters and floating-point operations by component, and what share of the device's peak a rate is.
 
 A multiply-add counts as two operations. Training costs three forwards: the backward pass makes two matmuls for
-each of the forward's. Norms, activations and softmax are left out (under 5 % at these sizes).
+each of the forward's. Norms, activations, soft-caps and softmax are left out (under 5 % at these sizes).
 """
 
 import dataclasses
 
-from tsjax.config import ModelConfig
-from tsjax.model import head_shape
+from tsjax.model_config import GATED, ModelConfig, head_shape, layer_patterns, mlp_width
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,20 +34,26 @@ def count_parameters(config: ModelConfig) -> Parameters:
     """By formula; a test holds it against the arrays."""
     V, E, L = config.vocab_size, config.width, config.layers
     H, K, D = head_shape(config)
-    F = config.mlp_width or 4 * E
+    F = mlp_width(config)
     qkv_bias = (H + 2 * K) * D if config.bias == "all" else 0
     out_bias = E if config.bias != "none" else 0
-    matrices = 3 if config.mlp in ("swiglu", "geglu") else 2
-    mlp_bias = (matrices - 1) * F + E if config.bias != "none" else 0
+    sinks = H if config.attn_sinks else 0
+    matrices = _mlp_matrices(config)
+    mlp_bias = (matrices - 1) * F + E if config.bias != "none" and matrices else 0
+    norms = L * (2 if matrices else 1) + (1 if config.norm_position == "pre" else 0)
     per_norm = E * (2 if config.norm == "layernorm" else 1)
     return Parameters(
         embedding=V * E,
-        position=config.context * E if config.position == "learned" else 0,
-        attention=L * (E * (2 * H + 2 * K) * D + qkv_bias + out_bias),
+        position=config.context * E if "learned" in config.position else 0,
+        attention=L * (E * (2 * H + 2 * K) * D + qkv_bias + out_bias + sinks),
         mlp=L * (matrices * E * F + mlp_bias),
-        norms=(2 * L + 1) * per_norm,
+        norms=norms * per_norm + (L * 2 * D if config.qk_norm else 0),
         head=0 if config.tied else V * E,
     )
+
+
+def _mlp_matrices(config: ModelConfig) -> int:
+    return 0 if config.mlp == "none" else 3 if config.mlp in GATED else 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,11 +74,9 @@ def count_flops(config: ModelConfig) -> Flops:
     parameters = count_parameters(config)
     E, T = config.width, config.context
     H, K, D = head_shape(config)
-    F = config.mlp_width or 4 * E
-    gated = config.mlp in ("swiglu", "geglu")
-    weights = config.layers * (E * (2 * H + 2 * K) * D + (3 if gated else 2) * E * F) + config.vocab_size * E
-    patterns = [config.attention[i % len(config.attention)] for i in range(config.layers)]
-    seen = sum(mean_keys(T, config.window if p == "local" else T) for p in patterns)
+    weights = config.layers * (E * (2 * H + 2 * K) * D + _mlp_matrices(config) * E * mlp_width(config))
+    weights += config.vocab_size * E
+    seen = sum(mean_keys(T, config.window if pattern == "local" else T) for pattern, _ in layer_patterns(config))
     # Scores and the weighted sum of values: two matmuls of H x D per key seen.
     return Flops(
         exact=3 * (2 * weights + 4 * H * D * seen),

@@ -26,6 +26,10 @@ class Rows(Protocol):
     gives the document that each target belongs to, int64 [b, T]. Every token but the BOS is a target exactly once.
     """
 
+    tokens_N: np.ndarray  # the stream of documents
+    counts_N: np.ndarray  # which of its tokens are learned, bool
+    context: int
+
     def __len__(self) -> int: ...
     def batch(self, rows: np.ndarray) -> Batch: ...
     def documents(self, rows: np.ndarray) -> np.ndarray: ...
@@ -163,21 +167,25 @@ def assistant_turns(tokens_N: np.ndarray, starts_D: np.ndarray, markers: dict[st
 class ShuffledBatches(grain.sources.RandomAccessDataSource):
     """`self[step]` is this host's share of the batch of that step: equal for any host count when put together."""
 
-    def __init__(self, rows: Rows, batch_size: int, seed: int, steps: int, host: int = 0, hosts: int = 1):
-        self._rows, self._batch_size, self._seed, self._steps = rows, batch_size, seed, steps
-        self._share = slice(host * batch_size // hosts, (host + 1) * batch_size // hosts)
+    def __init__(self, rows: Rows, batch_size: int, seed: int, steps: int, share: slice | None = None):
+        self._rows, self._seed, self._steps = rows, seed, steps
+        self.batch_size, self.share = batch_size, share or slice(0, batch_size)
         self._permutations: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
         return self._steps
 
     def __getitem__(self, step: int) -> Batch:
-        return self._rows.batch(self.row_numbers(step)[self._share])
+        return self._rows.batch(self.share_numbers(step))
+
+    def share_numbers(self, step: int) -> np.ndarray:
+        """The rows of this host's share of the batch of `step`."""
+        return self.row_numbers(step)[self.share]
 
     def row_numbers(self, step: int) -> np.ndarray:
         """The rows of the whole batch of `step`."""
-        epoch_b, within_b = np.divmod(step * self._batch_size + np.arange(self._batch_size), len(self._rows))
-        numbers = np.empty(self._batch_size, np.int64)
+        epoch_b, within_b = np.divmod(step * self.batch_size + np.arange(self.batch_size), len(self._rows))
+        numbers = np.empty(self.batch_size, np.int64)
         for epoch in np.unique(epoch_b):
             mine = epoch_b == epoch
             numbers[mine] = self._permutation(int(epoch))[within_b[mine]]
@@ -195,7 +203,7 @@ class ShuffledBatches(grain.sources.RandomAccessDataSource):
 
 def train_batches(source: ShuffledBatches, start: int) -> Iterator[Batch]:
     """The batches of steps `start`, `start + 1`, ... read ahead by one thread."""
-    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
+    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=16)
     return iter(grain.MapDataset.source(source)[start:].to_iter_dataset(options))
 
 

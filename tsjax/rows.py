@@ -5,7 +5,6 @@ import time
 from typing import Any
 
 import jax
-import numpy as np
 
 from tsjax.config import Config
 from tsjax.evaluate import Evaluation
@@ -13,9 +12,8 @@ from tsjax.metrics import duration_text
 from tsjax.units import Rates
 
 
-def train_row(step: int, on_device: dict[str, jax.Array], rates: Rates, fingerprint: str) -> dict[str, Any]:
+def train_row(step: int, values: dict[str, float], rates: Rates, fingerprint: str) -> dict[str, Any]:
     """`tokens_seen` counts positions, `tokens` the real targets among those of this step: rows may have padding."""
-    values = {name: np.asarray(value).item() for name, value in on_device.items()}
     return {
         "kind": "train",
         "step": step,

@@ -90,8 +90,10 @@ class Run:
         old, new = (json.loads(json.dumps(dataclasses.asdict(c))) for c in (self.config(), config))
         for section, fields in old.items():
             for key, value in fields.items():
-                # The shards may have moved; that they are the same ones is checked by fingerprint below.
-                if (section, key) != ("data", "path") and new[section][key] != value:
+                # The devices may be others, and the shards may have moved (a fingerprint tells whether they are the
+                # same ones, below): neither changes what is trained.
+                free = section == "mesh" or (section, key) == ("data", "path")
+                if not free and new[section][key] != value:
                     raise UserError(
                         expected=f"config.{section}.{key} = {value!r}, as the run in {self.folder} began",
                         found=repr(new[section][key]), todo="give the same value, another --run, or --fresh",

@@ -1,35 +1,119 @@
-"""The device mesh, and where the batch and the state live on it."""
+"""The device mesh, and where the batch, the parameters and what follows them live on it."""
+
+import re
+from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from tsjax.config import MeshConfig
 from tsjax.errors import UserError
 
+ROWS = ("data", "fsdp")  # the mesh axes over which the rows of a batch are split
 
-def make_mesh() -> Mesh:
-    """All devices of all hosts along one `data` axis. UserError when JAX finds none."""
+# Which mesh axis splits each axis of a parameter: the first pattern found in its name decides; a parameter that none
+# fits is whole on every device. fsdp stores slices that are gathered for use; tensor splits the work itself, the first
+# matrix of a branch by its columns and the second by its rows (Shoeybi et al. 2019), the vocabulary by its rows.
+TABLE: tuple[tuple[str, tuple[str | None, ...]], ...] = (
+    (r"embedding$", ("tensor", "fsdp")),  # V x E, tied or not
+    (r"^position$", (None, "fsdp")),  # context x E
+    (r"(query|key|value|gate|up)\.kernel$", ("fsdp", "tensor")),
+    (r"(query|key|value|gate|up)\.bias$", ("tensor",)),
+    (r"(out|down)\.kernel$", ("tensor", "fsdp")),
+)
+
+
+def make_mesh(config: MeshConfig = MeshConfig()) -> Mesh:
+    """All devices of all hosts along the axes data, fsdp and tensor. UserError when they can't be, or JAX finds none."""
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:
         raise UserError(expected="a device that JAX can use", found=" ".join(str(error).split())[:200] or "none",
                         todo="see tsjax doctor; unset JAX_PLATFORMS") from error  # fmt: skip
-    return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
+    devices, model = jax.device_count(), config.fsdp * config.tensor
+    if devices % model:
+        raise UserError(expected=f"config.mesh.fsdp x config.mesh.tensor that divides the {devices} devices",
+                        found=f"{config.fsdp} x {config.tensor}", todo="change one of them")  # fmt: skip
+    shape, axes = (devices // model, config.fsdp, config.tensor), ("data", "fsdp", "tensor")
+    return jax.make_mesh(shape, axes, axis_types=(AxisType.Auto,) * 3)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """Parameters and optimizer state: a full copy on each device."""
+    """A full copy on each device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
+def partition(mesh: Mesh, name: str, shape: tuple[int, ...]) -> PartitionSpec:
+    """Where a parameter lies by TABLE. An axis that its mesh axis does not divide is not split."""
+    axes = next((axes for pattern, axes in TABLE if re.search(pattern, name)), ())
+    return PartitionSpec(*(a if a and n % mesh.shape[a] == 0 else None for a, n in zip(axes, shape, strict=False)))
+
+
+def shardings(mesh: Mesh, state: Any) -> Any:
+    """Where each leaf of a training state (arrays or their shapes) lies.
+
+    Parameters by TABLE; a leaf that has a parameter's name and shape (moments, average) with that parameter; others
+    whole on every device.
+    """
+
+    def place(path: tuple, leaf: Any) -> NamedSharding:
+        name = getattr(path[-1], "key", "")
+        parameter = state["params"].get(name)
+        if parameter is None or parameter.shape != leaf.shape:
+            return replicated(mesh)
+        return NamedSharding(mesh, partition(mesh, name, leaf.shape))
+
+    return jax.tree_util.tree_map_with_path(place, state)
+
+
 def check_batch(mesh: Mesh, rows: int, field: str) -> None:
-    """Raises UserError unless `rows` can be split evenly over the devices."""
-    if rows % mesh.shape["data"]:
-        raise UserError(expected=f"{field} divisible by the {mesh.shape['data']} devices", found=str(rows),
+    """Raises UserError unless `rows` can be split evenly over the devices that don't share their rows."""
+    split = mesh.shape["data"] * mesh.shape["fsdp"]
+    if rows % split:
+        raise UserError(expected=f"{field} divisible by the {split} devices that split a batch", found=str(rows),
                         todo="change it")  # fmt: skip
 
 
-def put_batch(mesh: Mesh, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
-    """This host's rows -> global arrays whose first axis is split over the `data` axis."""
-    sharding = NamedSharding(mesh, PartitionSpec("data"))
-    return {name: jax.make_array_from_process_local_data(sharding, rows) for name, rows in batch.items()}
+def put_everywhere(mesh: Mesh, tables: dict[str, np.ndarray]) -> dict[str, jax.Array]:
+    """The same arrays on every device."""
+
+    def put(table: np.ndarray) -> jax.Array:
+        return jax.make_array_from_callback(table.shape, replicated(mesh), lambda index: table[index])
+
+    return {name: put(table) for name, table in tables.items()}
+
+
+def host_rows(mesh: Mesh, rows: int) -> slice:
+    """Of a batch of `rows`, those that this process must read: from the first to the last that its devices hold."""
+    held = NamedSharding(mesh, PartitionSpec(ROWS)).addressable_devices_indices_map((rows,)).values()
+    bounds = [index[0].indices(rows) for index in held if index is not None]
+    return slice(min(start for start, _, _ in bounds), max(stop for _, stop, _ in bounds))
+
+
+def put_batch(
+    mesh: Mesh, batch: dict[str, np.ndarray], axis: int = 0, share: slice | None = None, total: int = 0
+) -> dict[str, jax.Array]:
+    """Rows, along `axis`, -> global arrays split over the mesh axes ROWS.
+
+    `batch` holds all rows, or those of `share` of `total` rows (`host_rows` says which a process needs).
+    """
+    sharding = NamedSharding(mesh, PartitionSpec(*[None] * axis, ROWS))
+    first = 0 if share is None else share.start
+
+    def put(local: np.ndarray) -> jax.Array:
+        rows = local.shape[axis] if share is None else total
+
+        def part(index: Any) -> np.ndarray:
+            start, stop, _ = index[axis].indices(rows)
+            return local[(*index[:axis], slice(start - first, stop - first))]
+
+        return jax.make_array_from_callback((*local.shape[:axis], rows, *local.shape[axis + 1 :]), sharding, part)
+
+    return {name: put(rows) for name, rows in batch.items()}
+
+
+def on_one_device(mesh: Mesh, tree: Any) -> Any:
+    """The whole arrays on this process's first device: for work that is not worth splitting."""
+    whole = jax.jit(lambda tree: tree, out_shardings=replicated(mesh))(tree)
+    return jax.tree.map(lambda array: array.addressable_data(0), whole)

@@ -1,4 +1,4 @@
-"""The train step: one pure function over plain pytrees, jitted once, its state donated."""
+"""The train step: one pure function over plain pytrees, and the program that takes K of them in one dispatch."""
 
 import functools
 from collections.abc import Callable
@@ -10,6 +10,7 @@ import optax
 
 from tsjax import loss, model
 from tsjax.config import Config
+from tsjax.feed import Feed, Tables
 from tsjax.optimizer import Schedule
 
 State = dict[str, Any]  # step int32, params, optimizer, skipped and skips_in_a_row int32, and ema where it is on
@@ -30,16 +31,18 @@ def init_state(config: Config, optimizer: optax.GradientTransformation) -> State
     return state | {"ema": jax.tree.map(jnp.copy, params)} if config.optimizer.ema else state
 
 
-def make_train_step(
-    config: Config, optimizer: optax.GradientTransformation, schedule: Schedule
-) -> Callable[[State, Batch], tuple[State, dict[str, jax.Array]]]:
-    """state, batch -> state, metrics (loss in nats/token, gradient norm, learning rate, tokens, skips).
+Metrics = dict[str, jax.Array]
+TrainStep = Callable[[State, Batch], tuple[State, Metrics]]
+
+
+def make_train_step(config: Config, optimizer: optax.GradientTransformation, schedule: Schedule) -> TrainStep:
+    """state, batch -> state, metrics (loss in nats/token, gradient norm, learning rate, tokens, skips). Pure, not jitted.
 
     The gradient is that of the weighted mean over the whole batch, also when it is accumulated over micro-batches
     of different weight. An update that is not finite is left out: parameters and moments stay as they were.
     """
 
-    def train_step(state: State, batch: Batch) -> tuple[State, dict[str, jax.Array]]:
+    def train_step(state: State, batch: Batch) -> tuple[State, Metrics]:
         key = jax.random.fold_in(jax.random.key(config.train.seed), state["step"])
         nll_sum, gradient_sum = _accumulate(config, state["params"], batch, key)
         weight = jnp.maximum(jnp.sum(batch["weights"]), 1)
@@ -66,12 +69,31 @@ def make_train_step(
         }
         return new, metrics
 
-    return jax.jit(train_step, donate_argnums=0)
+    return train_step
+
+
+def make_dispatch(
+    train_step: TrainStep, feed: Feed, shardings: tuple[Any, Any] | None = None
+) -> Callable[[State, Tables, Batch], tuple[State, Metrics]]:
+    """state, feed.tables, feed.take(K) -> state, metrics [K] of K steps: one after another, all on the device.
+
+    Compiled once for each K. The state is donated. `shardings`: of the new state and of the metrics.
+    """
+
+    def dispatch(state: State, tables: Tables, fed: Batch) -> tuple[State, Metrics]:
+        return jax.lax.scan(lambda state, one: train_step(state, feed.batch(tables, one)), state, fed)
+
+    return jax.jit(dispatch, donate_argnums=0, out_shardings=shardings)
 
 
 def _accumulate(config: Config, params: model.Params, batch: Batch, key: jax.Array):
-    """Sum of nats and its gradient over the batch, one micro-batch at a time."""
-    loss_and_gradient = jax.value_and_grad(functools.partial(nll_sum, config))
+    """Sum of nats, and the objective's gradient, over the batch, one micro-batch at a time."""
+    with_gradient = jax.value_and_grad(functools.partial(loss_sums, config), has_aux=True)
+
+    def loss_and_gradient(params: model.Params, batch: Batch, key: jax.Array):
+        (_, nll), gradient = with_gradient(params, batch, key)
+        return nll, gradient
+
     if config.train.accumulate == 1:
         return loss_and_gradient(params, batch, key)
     # Micro-batch i takes every k-th row, so that the rows of one device stay on it.
@@ -86,27 +108,29 @@ def _accumulate(config: Config, params: model.Params, batch: Batch, key: jax.Arr
     return jax.lax.scan(add, zero, (jnp.arange(k), micro))[0]
 
 
-def nll_sum(config: Config, params: model.Params, batch: Batch, key: jax.Array | None) -> jax.Array:
-    """Weighted sum of -log p(target) over a batch, nats."""
-    x_NxE, head_VxE, targets_N, rows = _forward(config, params, batch, key)
-    return loss.cross_entropy_sum(x_NxE, head_VxE, targets_N, batch["weights"].reshape(-1), rows)
+def loss_sums(config: Config, params: model.Params, batch: Batch, key: jax.Array | None) -> tuple[jax.Array, jax.Array]:
+    """Weighted sums over a batch: (what is minimised, -log p(target) in nats). They differ by the z-loss alone."""
+    x_NxE, head_VxE, targets_N, rows, soft_cap = _forward(config, params, batch, key)
+    weights_N = batch["weights"].reshape(-1)
+    return loss.cross_entropy_sums(x_NxE, head_VxE, targets_N, weights_N, rows, soft_cap, config.train.z_loss)
 
 
-def make_eval_step(config: Config) -> Callable[[model.Params, Batch], jax.Array]:
-    """params, batch -> -log p(target) of each position, nats, float32 B x T. Nothing is donated."""
+def make_eval_step(config: Config, sharding: Any = None) -> Callable[[model.Params, Batch], jax.Array]:
+    """params, batch -> -log p(target) of each position, nats, float32 B x T, placed as `sharding` says."""
 
     def eval_step(params: model.Params, batch: Batch) -> jax.Array:
         return loss.token_nll(*_forward(config, params, batch, None)).reshape(batch["targets"].shape)
 
-    return jax.jit(eval_step)
+    return jax.jit(eval_step, out_shardings=sharding)
 
 
 def _forward(config: Config, params: model.Params, batch: Batch, key: jax.Array | None):
-    """What the losses take: final hidden states, head, targets, and how many rows of logits to hold at a time."""
+    """What the losses take: final hidden states, head, targets, rows of logits to hold at a time, the logits' cap."""
     decoder = model.bind(config.model, params)
     x_BxTxE = decoder(batch["tokens"], batch.get("positions"), batch.get("segments"), key)
     rows = loss.chunk_rows(batch["tokens"].size, config.model.vocab_size)
-    return x_BxTxE.reshape(-1, config.model.width), decoder.head_VxE, batch["targets"].reshape(-1), rows
+    x_NxE, targets_N = x_BxTxE.reshape(-1, config.model.width), batch["targets"].reshape(-1)
+    return x_NxE, decoder.head_VxE, targets_N, rows, config.model.final_soft_cap
 
 
 def eval_params(state: State) -> model.Params:

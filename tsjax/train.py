@@ -1,6 +1,7 @@
 """The training loop, read from top to bottom: mesh, data, model, optimizer, restore, loop."""
 
 import dataclasses
+import tempfile
 import time
 from collections import deque
 from pathlib import Path
@@ -12,22 +13,26 @@ import numpy as np
 
 from tsjax import flops, loader, units
 from tsjax.atomic import write_json
-from tsjax.checkpoint import Checkpoints, is_power_of_two
+from tsjax.attention import choose
+from tsjax.checkpoint import Checkpoints
 from tsjax.config import Config
 from tsjax.corpus import SPLITS
 from tsjax.errors import Diverged, UserError
 from tsjax.evaluate import evaluate
+from tsjax.feed import make_feed
+from tsjax.hosts import StopTogether, leads, led
 from tsjax.metrics import Display, JsonLines, Pace, TensorBoard
 from tsjax.optimizer import make_optimizer, make_schedule
 from tsjax.rows import eval_row, progress_text, speed_row, train_row
 from tsjax.run import Run, environment
 from tsjax.samples import check_prompts, sample_rows
-from tsjax.sharding import check_batch, make_mesh, put_batch, replicated
+from tsjax.sharding import check_batch, host_rows, make_mesh, on_one_device, replicated, shardings
 from tsjax.shards import Shards, open_shards
-from tsjax.step import eval_params, init_state, make_eval_step, make_train_step
+from tsjax.step import eval_params, init_state, make_dispatch, make_eval_step, make_train_step
 from tsjax.stop import Stop
+from tsjax.timetable import Timetable, make_timetable
 
-IN_FLIGHT = 2  # steps dispatched and not finished: enough that the device never waits for the host
+IN_FLIGHT = 2  # dispatches not finished yet: enough that the device never waits for the host
 
 
 def train(
@@ -38,16 +43,14 @@ def train(
     The same config, data and seeds give the same metrics.jsonl, bit for bit, however often the run is stopped or
     killed on the way. Raises UserError for a bad config or data, Diverged when the loss stops being a number.
     """
-    stop = Stop() if stop is None else stop
 
     # ---- mesh and data
-    mesh = make_mesh()
-    if jax.process_count() > 1:
-        raise UserError(expected="one process", found=f"{jax.process_count()}",
-                        todo="train on the devices of one host; runs over several are not supported yet")  # fmt: skip
+    mesh = make_mesh(config.mesh)
+    stopping = StopTogether(Stop() if stop is None else stop, IN_FLIGHT)
     shards = open_shards(Path(config.data.path))
     tokenizer = shards.tokenizer()
     config = fit_to_data(config, shards)
+    kernel, why = choose(config.model)
     for warning in shards.manifest["warnings"]:
         print(f"warning: {shards.folder}: {warning}")
     check_batch(mesh, config.train.batch_size // config.train.accumulate, "config.train.batch_size / accumulate")
@@ -60,70 +63,77 @@ def train(
     rates = units.Rates(tokens_per_step, config.train.batch_size, len(rows), flops_per_step)
 
     # ---- run folder, and durations in steps from here on: derived once, kept in the manifest for every resume
-    run = Run(folder).lock()
-    if run.exists and not fresh:
-        run.check_same(config, shards.fingerprint)
-        if run.result_file.exists():
-            print(f"{run.folder} is complete; --fresh starts it over")
-            return run.result()
-        derived = run.manifest()["derived"]
-    else:
-        if units.parse(config.train.duration)[1] == "minutes":
-            seconds = measure_step(config, rows, mesh)
-            print(f"a step takes {seconds * 1e3:.0f} ms here: {config.train.duration} are counted in steps of that")
-            rates = dataclasses.replace(rates, seconds_per_step=seconds)
-        derived = derive(config, rates)
-        # Only now, when nothing in config and data can be wrong any more, is an old run touched.
-        if fresh and (aside := run.set_aside()):
-            print(f"--fresh: the old run is kept as {aside}")
-        run.start(config, new_manifest(config, shards, derived))
-    tokenizer.save(run / tokenizer.file)
-    total: int = derived["steps"]
+    run = Run(folder)
+    known = led(lambda: look_up(run, config, shards, fresh))
+    if known and known["result"]:
+        return known["result"]
+    if not known and units.parse(config.train.duration)[1] == "minutes":
+        seconds = measure_step(config, rows, mesh)
+        rates = dataclasses.replace(rates, seconds_per_step=led(lambda: seconds))
+    derived = known["derived"] if known else led(lambda: begin(run, config, shards, rates, fresh))
+    led(lambda: tokenizer.save(run / tokenizer.file))
+    timetable = Timetable(**{f.name: derived[f.name] for f in dataclasses.fields(Timetable)})
+    total = timetable.steps
     rates = dataclasses.replace(rates, total_steps=total, seconds_per_step=derived["seconds_per_step"])
 
     # ---- model and optimizer
     schedule = make_schedule(config.optimizer, rates)
     optimizer = make_optimizer(config.optimizer, schedule)
     train_step = make_train_step(config, optimizer, schedule)
-    eval_step = make_eval_step(config)
-    everywhere = replicated(mesh)
-    initial = jax.jit(lambda: init_state(config, optimizer), out_shardings=everywhere)
+    eval_step = make_eval_step(config, replicated(mesh))
+    shapes = jax.eval_shape(lambda: init_state(config, optimizer))
+    placed = shardings(mesh, shapes)
+    initial = jax.jit(lambda: init_state(config, optimizer), out_shardings=placed)
 
     # ---- restore
     checkpoints = Checkpoints(run.checkpoints, config.checkpoint, owner=True)
-    shapes = jax.eval_shape(initial)
-    abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), shapes)
+    abstract = jax.tree.map(lambda x, where: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), shapes, placed)
     restored = checkpoints.restore(abstract)
     state, step = (restored[0], restored[1]["step"]) if restored else (initial(), 0)
     saved_at: int | None = step if restored else None
-    metrics, samples = JsonLines(run / "metrics.jsonl"), JsonLines(run / "samples.jsonl")
+    # A follower has the rows of the leader: it writes them where nobody looks.
+    scratch = None if leads() else tempfile.TemporaryDirectory()
+    own = run if scratch is None else Run(Path(scratch.name))
+    metrics, samples = JsonLines(own / "metrics.jsonl"), JsonLines(own / "samples.jsonl")
     # A checkpoint is taken after the training row of its step and before the evaluation and samples of that step.
     metrics.rewind(lambda row: row["step"] < step or (row["step"] == step and row["kind"] == "train"))
     samples.rewind(lambda row: row["step"] < step)
-    speed, board = JsonLines(run / "speed.jsonl"), TensorBoard(run / "tensorboard", step)
-    source = loader.ShuffledBatches(rows, config.train.batch_size, config.data.seed, total)
-    batches = loader.train_batches(source, step)
+    speed, board = JsonLines(own / "speed.jsonl"), TensorBoard(own / "tensorboard", step)
+    source = loader.ShuffledBatches(
+        rows, config.train.batch_size, config.data.seed, total, host_rows(mesh, config.train.batch_size)
+    )
+    feed = make_feed(config.data.resident, rows, source, mesh, step)
+    dispatch = make_dispatch(train_step, feed, (placed, replicated(mesh)))
 
     # ---- loop
     parameters = flops.count_parameters(config.model).total
     peak = flops.peak_flops(jax.devices()[0].device_kind)
     fingerprint = shards.fingerprint[:12]
-    pace, pending, in_flight = Pace(), deque[tuple[int, dict]](), deque[jax.Array]()
+    pace, in_flight, compiled = Pace(), deque[jax.Array](), set[int]()
+    pending = deque[tuple[int, dict[str, jax.Array]]]()  # steps before a dispatch, and the metrics [K] of its own
     last_eval: dict[str, Any] = {}
-    with Display(total, step, quiet) as display:
+    with Display(total, step, quiet or not leads()) as display:
         display.say(f"{parameters:,} parameters, {total:,} steps of {tokens_per_step:,} tokens, "
                     f"{len(rows) / config.train.batch_size:,.1f} steps an epoch")  # fmt: skip
+        display.say(f"attention kernel {kernel}: {why}")
         if step:
             display.say(f"continuing from step {step}")
+
+        def logs(at: int) -> bool:
+            return at % config.train.log_every == 0 or at == total
 
         def write_pending() -> None:
             """Writes the rows whose steps are done, and stops a run that diverged."""
             while pending:
-                at, on_device = pending.popleft()
-                row = train_row(at, on_device, rates, fingerprint)
-                metrics.write(row)
-                board.write(row, "train")
-                check_finite(config, row, checkpoints)
+                before, on_device = pending.popleft()
+                metrics_K = {name: np.asarray(values).tolist() for name, values in on_device.items()}
+                logged = [at for at in range(before + 1, before + 1 + len(metrics_K["loss"])) if logs(at)]
+                for at in logged:
+                    values = {name: values[at - before - 1] for name, values in metrics_K.items()}
+                    row = train_row(at, values, rates, fingerprint)
+                    metrics.write(row)
+                    board.write(row, "train")
+                    check_finite(config, row, checkpoints)
                 steps_per_second = pace.read(at)
                 rate = speed_row(at, steps_per_second, tokens_per_step, flops_per_step, peak)
                 if rate:
@@ -142,14 +152,14 @@ def train(
                 pace.pause()
 
         while True:
-            if due(step, derived["checkpoint_every"], total) or (config.checkpoint.keep_log2 and is_power_of_two(step)):
+            if timetable.saves(step):
                 save()
-            if due(step, derived["eval_every"], total) and not stop:
+            if timetable.evaluates(step) and not stopping:
                 write_pending()
                 found = evaluate(
                     eval_params(state), eval_step, valid_rows, text_bytes=text_bytes, mesh=mesh,
                     documents=shards.documents_count("valid"), batch_size=config.eval.batch_size,
-                    stopped=lambda: bool(stop),
+                    stopped=lambda: bool(stopping),
                 )  # fmt: skip
                 if found is not None:
                     last_eval = eval_row(step, found, config, rates, fingerprint)
@@ -157,33 +167,38 @@ def train(
                     board.write(last_eval, "valid")
                     display.say(f"step {step}: validation {found}")
                 pace.pause()
-            if due(step, derived["sample_every"], total) and not stop:
-                for row in sample_rows(step, config, eval_params(state), tokenizer):
+            if timetable.samples(step) and not stopping:
+                for row in sample_rows(step, config, on_one_device(mesh, eval_params(state)), tokenizer):
                     samples.write(row)
                     display.say(f"  | {row['prompt']}{row['text']}".replace("\n", " "))
                 pace.pause()
-            if step == total or stop:
+            if step == total or stopping:
                 save()  # whatever the config says: a finished run has its weights, a stopped one loses nothing
                 break
-            state, on_device = train_step(state, put_batch(mesh, next(batches)))
-            write_pending()  # rows of the step before: the device is already at work on this one
-            step += 1
+            length = timetable.dispatch(step, config.train.steps_per_dispatch)
+            state, on_device = dispatch(state, feed.tables, feed.take(length))
+            if length not in compiled:
+                compiled.add(length)
+                pace.pause()
+            write_pending()  # rows of the dispatch before: the device is already at work on this one
             in_flight.append(on_device["loss"])
             if len(in_flight) > IN_FLIGHT:
                 in_flight.popleft().block_until_ready()
-            if step % config.train.log_every == 0 or step == total:
+            if any(map(logs, range(step + 1, step + 1 + length))):
                 pending.append((step, on_device))
+            step += length
+            stopping.ask()
 
     # ---- end
     checkpoints.close()
     for file in (metrics, samples, speed, board):
         file.close()
-    if stop:
+    if stopping:
         return None
     result = {"steps": total, "parameters": parameters} | {
         k: v for k, v in last_eval.items() if k not in ("kind", "step")
     }
-    write_json(run.result_file, result)
+    led(lambda: write_json(run.result_file, result))
     return result
 
 
@@ -199,30 +214,37 @@ def fit_to_data(config: Config, shards: Shards) -> Config:
     return dataclasses.replace(config, model=dataclasses.replace(config.model, vocab_size=found))
 
 
+def look_up(run: Run, config: Config, shards: Shards, fresh: bool) -> dict[str, Any] | None:
+    """Locks the run; what its manifest derived, and its result once complete. None when it has yet to begin."""
+    run.lock()
+    if fresh or not run.exists:
+        return None
+    run.check_same(config, shards.fingerprint)
+    if run.result_file.exists():
+        print(f"{run.folder} is complete; --fresh starts it over")
+        return {"result": run.result()}
+    return {"result": None, "derived": run.manifest()["derived"]}
+
+
+def begin(run: Run, config: Config, shards: Shards, rates: units.Rates, fresh: bool) -> dict[str, Any]:
+    """Makes the folder a run; returns what its manifest derived."""
+    derived = derive(config, rates)
+    # Only now, when nothing in config and data can be wrong any more, is an old run touched.
+    if fresh and (aside := run.set_aside()):
+        print(f"--fresh: the old run is kept as {aside}")
+    run.start(config, new_manifest(config, shards, derived))
+    return derived
+
+
 def derive(config: Config, rates: units.Rates) -> dict[str, Any]:
-    """The config's durations in steps."""
-    steps = units.to_steps(config.train.duration, rates, "config.train.duration")
-    if not steps:
-        raise UserError(
-            expected="config.train.duration of at least one step", found=config.train.duration, todo="lengthen it"
-        )
-    rates = dataclasses.replace(rates, total_steps=steps)
-    make_schedule(config.optimizer, rates)  # its durations must be good before the run exists
-    every = {
-        name: units.to_steps(getattr(config, name).every, rates, f"config.{name}.every")
-        for name in ("eval", "sample", "checkpoint")
-    }
-    for name, value in every.items():
-        if value == 0:
-            raise UserError(
-                expected=f"config.{name}.every of at least one step", found="0", todo="write 'never' for none"
-            )
-    return {
-        "steps": steps,
+    """What the config means in steps, for the manifest."""
+    table = make_timetable(config, rates)
+    make_schedule(config.optimizer, dataclasses.replace(rates, total_steps=table.steps))  # its durations must be good
+    return dataclasses.asdict(table) | {
         "seconds_per_step": rates.seconds_per_step,
         "tokens_per_step": rates.tokens_per_step,
-        "epochs": steps * rates.examples_per_step / (rates.examples_per_epoch or 1),
-    } | {f"{name}_every": value for name, value in every.items()}
+        "epochs": table.steps * rates.examples_per_step / (rates.examples_per_epoch or 1),
+    }
 
 
 def new_manifest(config: Config, shards: Shards, derived: dict[str, Any]) -> dict[str, Any]:
@@ -246,20 +268,20 @@ def measure_step(config: Config, rows: loader.Rows, mesh) -> float:
 
     optimizer = make_optimizer(config.optimizer, schedule)
     state = jax.jit(lambda: init_state(config, optimizer), out_shardings=replicated(mesh))()
-    train_step = make_train_step(config, optimizer, schedule)
-    source = loader.ShuffledBatches(rows, config.train.batch_size, config.data.seed, 12)
+    length, times = config.train.steps_per_dispatch, 12
+    share = host_rows(mesh, config.train.batch_size)
+    source = loader.ShuffledBatches(rows, config.train.batch_size, config.data.seed, length * times, share)
+    feed = make_feed(config.data.resident, rows, source, mesh, 0)
+    dispatch = make_dispatch(make_train_step(config, optimizer, schedule), feed)
     seconds = []
-    for step in range(len(source)):
+    for _ in range(times):
         begin = time.perf_counter()
-        state, metrics = train_step(state, put_batch(mesh, source[step]))
+        state, metrics = dispatch(state, feed.tables, feed.take(length))
         jax.block_until_ready(metrics)
-        seconds.append(time.perf_counter() - begin)
-    return float(np.median(seconds[2:]))
-
-
-def due(step: int, every: int | None, total: int) -> bool:
-    """Every `every` steps and at the end; None = never."""
-    return every is not None and step > 0 and (step % every == 0 or step == total)
+        seconds.append((time.perf_counter() - begin) / length)
+    found = float(np.median(seconds[2:]))
+    print(f"a step takes {found * 1e3:.0f} ms here: {config.train.duration} are counted in steps of that")
+    return found
 
 
 def check_finite(config: Config, row: dict[str, Any], checkpoints: Checkpoints) -> None:

@@ -74,8 +74,9 @@ def test_other_parameters(spec, expected):
 
 CHANGED = dict(
     vocab_size=50, context=40, width=48, layers=3, heads=2, kv_heads=2, head_dim=10, norm="layernorm", norm_eps=1e-3,
-    position="learned", rope_theta=5.0, attention=("local", "global"), window=9, attn_scale="none", mlp="gelu", mlp_width=20,
-    bias="all", tied=False, init_std=0.5, dropout=0.5, dtype="bfloat16", kernel="reference",
+    norm_position="post", position=("learned",), rope_theta=5.0, attention=("local", "global"), window=9, attn_scale="none",
+    attn_soft_cap=50.0, attn_sinks=True, qk_norm=True, mlp="gelu", mlp_width=20, bias="all", tied=False, final_soft_cap=30.0,
+    init_std=0.5, dropout=0.5, attn_dropout=0.5, dtype="bfloat16", kernel="reference",
 )  # fmt: skip
 
 
@@ -99,7 +100,7 @@ def test_every_model_field_changes_the_program():
     before = program(base)
     dead = [n for n, v in CHANGED.items() if n != "context" and program(dataclasses.replace(base, **{n: v})) == before]
     assert dead == []
-    learned = dataclasses.replace(base, position="learned")
+    learned = dataclasses.replace(base, position=("learned",))
     assert program(learned) != program(dataclasses.replace(learned, context=40))
 
 
@@ -119,6 +120,13 @@ def test_every_model_field_changes_the_program():
         ("model.attention=global,lokal", "did you mean 'local'?"),
         ("model.attn_scale=loud", "a number"),
         ("model.dropout=1", "below 1"),
+        ("model.attn_dropout=1", "below 1"),
+        ("model.attn_soft_cap=-1", "at least 0"),
+        ("model.position=rope,learned", "with learned alone"),
+        ("model.position=", "at least one entry"),
+        ("model.position=alibbi", "did you mean 'alibi'?"),
+        ("model.kernel=splash", "among auto, cudnn, blocked, reference"),
+        ("train.z_loss=-1", "at least 0"),
         ("optimizer.cooldown=5%", "config.optimizer.schedule is not wsd"),
         ("model.window=7", "no local layer"),
         ("train.accumulate=5", "divisible by config.train.accumulate"),
@@ -147,6 +155,24 @@ def test_overrides_take_the_type_of_the_field():
     found = tsjax_config.resolve(config)
     assert (found.model.width, found.optimizer.learning_rate, found.model.tied) == (200, 1.0, False)
     assert (found.model.attention, found.sample.prompts) == (("local", "global"), ())
+
+
+def test_a_lone_word_is_a_pattern_of_one():
+    """In a config of its own, in Python, and in the config.json of a run from before positions were a pattern."""
+    config = tsjax_config.default()
+    tsjax_config.override(config, "model.position", "alibi")
+    assert tsjax_config.resolve(config).model.position == ModelConfig(position="alibi").position == ("alibi",)
+    stored = dataclasses.asdict(tsjax_config.Config())
+    stored["model"]["position"] = "none"
+    stored["model"]["rope_theta"] = 10_000.0
+    assert tsjax_config.resolve(ConfigDict(stored)).model.position == ("none",)
+
+
+def test_a_width_without_an_mlp_is_refused():
+    config = tsjax_config.default()
+    config.model.update(mlp="none", mlp_width=64)
+    with pytest.raises(UserError, match=r"config\.model\.mlp is none"):
+        tsjax_config.resolve(config)
 
 
 def test_a_prompt_with_a_comma_is_given_as_json():

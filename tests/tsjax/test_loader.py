@@ -109,7 +109,9 @@ def test_epochs_and_seeds_differ():
 def test_hosts_together_read_the_batch_of_one(hosts):
     alone = loader.ShuffledBatches(_Numbered(37), 8, 3, 100)
     for step in (0, 4, 5, 11):
-        shares = [loader.ShuffledBatches(_Numbered(37), 8, 3, 100, host, hosts)[step]["row"] for host in range(hosts)]
+        rows = 8 // hosts
+        slices = [slice(host * rows, host * rows + rows) for host in range(hosts)]
+        shares = [loader.ShuffledBatches(_Numbered(37), 8, 3, 100, share)[step]["row"] for share in slices]
         assert np.concatenate(shares).tolist() == alone[step]["row"].tolist()
 
 

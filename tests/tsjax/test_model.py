@@ -1,16 +1,15 @@
 """The decoder over its knobs: causality, counts, init, cache, kernels."""
 
 import dataclasses
-import itertools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tsjax import decode, families, flops, loss, model
-from tsjax.attention import attend
+from tsjax import decode, families, flops, layers, model
 from tsjax.config import ModelConfig
+from tsjax.model_config import attention_scale
 
 SHAPE = dict(vocab_size=61, context=96, width=32, layers=2, heads=4, mlp_width=48)
 KNOBS = {
@@ -21,6 +20,37 @@ KNOBS = {
     "gpt2": ModelConfig(**families.gpt2(**SHAPE)),
     "no_position": ModelConfig(**SHAPE, position="none", norm="layernorm_nobias", mlp="relu2", attn_scale="d_model"),
     "wide_heads": ModelConfig(**SHAPE, head_dim=12, mlp="geglu", attention=("local", "global"), window=3, bias="all"),
+    "craftgpt": ModelConfig(**families.craftgpt(**SHAPE)),
+    "gemma": ModelConfig(
+        **SHAPE,
+        kv_heads=2,
+        mlp="geglu",
+        attention=("local", "global"),
+        window=7,
+        qk_norm=True,
+        attn_soft_cap=2.0,
+        final_soft_cap=3.0,
+    ),
+    "sinks_and_nope": ModelConfig(
+        **SHAPE,
+        kv_heads=1,
+        attention=("local", "global"),
+        window=7,
+        position=("rope", "none"),
+        attn_sinks=True,
+        attn_dropout=0.1,
+    ),
+    "alibi_post_norm": ModelConfig(
+        **SHAPE | {"heads": 6},
+        kv_heads=3,
+        head_dim=8,
+        position="alibi",
+        norm="layernorm",
+        norm_position="post",
+        attn_sinks=True,
+        mlp="relu",
+    ),
+    "attention_only": ModelConfig(**SHAPE, mlp="none", position="learned", bias="all", norm="layernorm", qk_norm=True),
     "local_rope": ModelConfig(**SHAPE, attention=("local",), window=5, mlp="silu", attn_scale="0.3"),
 }
 all_knobs = pytest.mark.parametrize("config", KNOBS.values(), ids=KNOBS.keys())
@@ -112,71 +142,23 @@ def test_documents_apart_equal_documents_alone(config):
         start += length
 
 
-@pytest.mark.parametrize(
-    ("T", "kv_heads", "window", "packed"),
-    list(itertools.product((1, 64, 150), (4, 2), (None, 33, 500), (False, True))),
-)
-def test_blocked_attention_equals_reference(T, kv_heads, window, packed):
-    q, k, v, do = (
-        jax.random.normal(jax.random.key(i), (2, T, heads, 8)) for i, heads in enumerate((4, kv_heads, kv_heads, 4))
-    )
-    segments = jnp.array([np.arange(T) // 50, np.arange(T) // 7]) if packed else None
-
-    def run(kernel):
-        def attention(*qkv):
-            return attend(*qkv, scale=0.4, window=window, segments_BxT=segments, kernel=kernel)
-
-        return jax.jit(lambda *qkv: (attention(*qkv), jax.vjp(attention, *qkv)[1](do)))(q, k, v)
-
-    (o, gradients), (o_reference, gradients_reference) = run("blocked"), run("reference")
-    np.testing.assert_allclose(o, o_reference, atol=2e-6)
-    for g, g_reference in zip(gradients, gradients_reference, strict=True):
-        np.testing.assert_allclose(g, g_reference, atol=2e-5)
-
-
-def test_local_window_counts_the_query_itself():
-    """Acceptance A3 of interop.md: with window w the key at q - w is out of sight, the one at q - w + 1 in sight."""
-    w, at = 5, 20
-    q, k, v = (jax.random.normal(jax.random.key(i), (1, 30, 1, 8)) for i in range(3))
-    for kernel in ("blocked", "reference"):
-        o = attend(q, k, v, scale=1.0, window=w, kernel=kernel)
-        for distance, changes in ((w, False), (w - 1, True)):
-            moved = attend(q, k, v.at[0, at - distance].add(1.0), scale=1.0, window=w, kernel=kernel)
-            assert bool(jnp.any(moved[0, at] != o[0, at])) == changes
-
-
-@pytest.mark.parametrize("rows", [1, 7, 64, 100, 1000])
-@pytest.mark.parametrize("vocab", [17, 300])
-def test_chunked_cross_entropy_is_exact(rows, vocab):
-    x, head = jax.random.normal(jax.random.key(0), (100, 12)), jax.random.normal(jax.random.key(1), (vocab, 12))
-    targets = jax.random.randint(jax.random.key(2), (100,), 0, vocab)
-    weights = jax.random.bernoulli(jax.random.key(3), 0.7, (100,)).astype(jnp.float32)
-
-    def plain(x, head):
-        return -jnp.sum(jnp.take_along_axis(jax.nn.log_softmax(x @ head.T), targets[:, None], 1)[:, 0] * weights)
-
-    def chunked(x, head):
-        return loss.cross_entropy_sum(x, head, targets, weights, rows)
-
-    for found, expected in zip(jax.value_and_grad(chunked, (0, 1))(x, head), jax.value_and_grad(plain, (0, 1))(x, head),
-                               strict=True):  # fmt: skip
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5), found, expected)
-    np.testing.assert_allclose(chunked(x, head), jnp.sum(loss.token_nll(x, head, targets, rows) * weights), rtol=1e-6)
-
-
-def test_initial_spread_of_every_matrix():
-    """Depth-scaled on the two residual outputs and nowhere else (llama2.c issue 579 scaled a gate)."""
-    config = ModelConfig(**families.llama(**SHAPE | {"width": 128, "mlp_width": 256, "layers": 8}))
+@pytest.mark.parametrize(("knobs", "writers"), [({}, 16), ({"mlp": "none", "attn_sinks": True, "qk_norm": True}, 8)])
+def test_initial_spread_of_every_matrix(knobs, writers):
+    """Scaled by their number on the residual outputs and nowhere else (llama2.c issue 579 scaled a gate)."""
+    config = ModelConfig(**families.llama(**SHAPE | {"width": 128, "mlp_width": 256, "layers": 8}) | knobs)
     for name, p in jax.jit(lambda k: model.init(config, k))(jax.random.key(0)).items():
         if p.ndim == 1:
-            assert (p == 1).all(), name
+            assert (p == (0 if name.endswith("sinks") else 1)).all(), name
             continue
         residual = name.endswith((".attention.out.kernel", ".mlp.down.kernel"))
-        expected = 0.02 / (16**0.5 if residual else 1)
+        expected = 0.02 / (writers**0.5 if residual else 1)
         assert abs(float(p.std()) / expected - 1) < 5 / (2 * p.size) ** 0.5, name
 
 
-@pytest.mark.parametrize("config", [KNOBS["llama_gqa"], KNOBS["gpt2"], KNOBS["gpt_neo"]], ids=["llama", "gpt2", "neo"])
+COUNTED = ("llama_gqa", "gpt2", "gpt_neo", "gemma", "sinks_and_nope", "attention_only")
+
+
+@pytest.mark.parametrize("config", [KNOBS[name] for name in COUNTED], ids=COUNTED)
 def test_flops_are_the_compilers(config):
     """The analytic count against XLA's own on the unrolled reference model, forward, T long."""
     config = dataclasses.replace(config, kernel="reference", width=128, heads=4, mlp_width=512, vocab_size=512,
@@ -200,6 +182,76 @@ def test_flops_know_the_mask():
     assert exact.full - exact.exact == pytest.approx(3 * 4 * 32 * (2 * 96 - sum(seen)))
 
 
+WIRED = ("gpt_neo", "llama_gqa", "gemma", "alibi_post_norm", "attention_only")
+
+
+@pytest.mark.parametrize("config", [KNOBS[name] for name in WIRED], ids=WIRED)
+def test_kernels_agree_in_whole_models(config):
+    """What lies around `attend` as well: rope, learned positions, qk-norm, sinks as parameters."""
+    params, text = make(config), tokens(config, 2, length=90)
+
+    def objective(params, kernel):
+        decoder = model.bind(dataclasses.replace(config, kernel=kernel), params)
+        return jnp.sum(jnp.sin(decoder.logits(decoder(text))))
+
+    found, expected = (
+        jax.jit(jax.value_and_grad(lambda p, k=k: objective(p, k)))(params) for k in ("blocked", "reference")
+    )
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-4)
+    for name, g in expected[1].items():
+        assert g.any(), f"{name} has a part in the output"
+        np.testing.assert_allclose(found[1][name], g, atol=1e-4 * float(jnp.abs(g).max()) + 1e-6, err_msg=name)
+
+
+def test_positions_none_can_not_tell_the_order_of_what_came_before():
+    """A layer without positions sees a set; any of the others tells two orders apart."""
+    shape = SHAPE | {"layers": 1}
+    text = tokens(ModelConfig(**shape), 1)
+    swapped = text.at[0, 3].set(text[0, 9]).at[0, 9].set(text[0, 3])
+    assert text[0, 3] != text[0, 9]
+    for position in ("none", "rope", "alibi", "learned"):
+        config = ModelConfig(**shape, position=position)
+        decoder = model.bind(config, make(config))
+        same = np.allclose(decoder(text)[0, -1], decoder(swapped)[0, -1], atol=1e-5)
+        assert same == (position == "none"), position
+
+
+@pytest.mark.parametrize("name", ["llama_gqa", "gemma"])
+def test_rope_sees_distances_alone(name):
+    """So it must come after the norms of queries and keys: their gains differ by dimension."""
+    config = KNOBS[name]
+    decoder, text = model.bind(config, make(config)), tokens(config)
+    positions = jnp.arange(40)[None]
+    np.testing.assert_allclose(decoder(text, positions + 29), decoder(text, positions), atol=1e-4)
+    assert not np.allclose(decoder(text, positions * 2), decoder(text, positions), atol=1e-2)
+
+
+def test_attention_dropout_changes_training_alone():
+    config = KNOBS["sinks_and_nope"]
+    decoder, text = model.bind(config, make(config)), tokens(config)
+    exact, first, second = (decoder(text, dropout_key=k) for k in (None, jax.random.key(0), jax.random.key(1)))
+    assert not jnp.allclose(exact, first) and not jnp.allclose(first, second)
+    np.testing.assert_allclose(exact, decoder(text), atol=1e-6)
+
+
+def test_logits_stay_below_their_cap():
+    config = KNOBS["gemma"]
+    params = {n: 10 * p for n, p in make(config).items()}
+    decoder = model.bind(config, params)
+    logits = decoder.logits(decoder(tokens(config)))
+    assert 2.9 < float(jnp.abs(logits).max()) <= 3.0
+
+
+def test_craftgpt_is_the_released_shape():
+    """interop.md 8.1: 5,087,280 with the embedding counted twice, as advertised."""
+    config = ModelConfig(**families.craftgpt())
+    assert flops.count_parameters(config).total == 4_626_480
+    assert sum(p.size for p in model.abstract(config).values()) == 4_626_480
+    assert flops.count_parameters(dataclasses.replace(config, tied=False)).total == 5_087_280
+    assert attention_scale(config) == pytest.approx(240**-0.5)
+    assert not any("bias" in name for name in model.abstract(config))
+
+
 def test_bfloat16_compute_stays_near_float32():
     config = KNOBS["llama"]
     params, text = make(config), tokens(config)
@@ -211,8 +263,8 @@ def test_bfloat16_compute_stays_near_float32():
 
 def test_dropout_needs_a_key_and_keeps_the_mean():
     x = jnp.ones((1000, 100))
-    assert (model.Dropout(0.5, None)(x) == 1).all()
-    drop = model.Dropout(0.3, jax.random.key(0))
+    assert (layers.Dropout(0.5, None)(x) == 1).all()
+    drop = layers.Dropout(0.3, jax.random.key(0))
     first, second = drop(x), drop(x)
     assert abs(float(first.mean()) - 1) < 0.01 and abs(float((first == 0).mean()) - 0.3) < 0.01
     assert not (first == second).all()

@@ -1,6 +1,7 @@
 """The train step: exact weighting, padding, averages, and what it does with NaN."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ import pytest
 from tsjax import model
 from tsjax.config import Config, ModelConfig, OptimizerConfig, TrainConfig
 from tsjax.optimizer import make_optimizer, make_schedule
-from tsjax.step import eval_params, init_state, make_eval_step, make_train_step, nll_sum
+from tsjax.step import eval_params, init_state, loss_sums, make_dispatch, make_eval_step, make_train_step
 from tsjax.units import Rates
 
 MODEL = ModelConfig(vocab_size=40, context=16, width=16, layers=1, heads=2, mlp_width=32)
@@ -20,7 +21,7 @@ SGD = OptimizerConfig(name="sgd", learning_rate=0.5, schedule="constant", warmup
 def make(config: Config):
     schedule = make_schedule(config.optimizer, Rates(1, 1, total_steps=10))
     optimizer = make_optimizer(config.optimizer, schedule)
-    return init_state(config, optimizer), make_train_step(config, optimizer, schedule)
+    return init_state(config, optimizer), jax.jit(make_train_step(config, optimizer, schedule))
 
 
 def make_batch(rows: int = 8) -> dict[str, jax.Array]:
@@ -35,6 +36,7 @@ def change(config: Config, **fields) -> Config:
 
 
 BASE = Config(model=MODEL, optimizer=SGD)
+AS_IT_IS = SimpleNamespace(tables={}, batch=lambda tables, one: one)  # a feed
 
 
 @pytest.mark.parametrize("k", [2, 4, 8])
@@ -54,7 +56,7 @@ def test_padding_changes_nothing():
     batch = make_batch()
     params = init_state(BASE, make_optimizer(SGD, lambda s: 0.1))["params"]
     padded = {k: jnp.pad(v, ((0, 3), (0, 0)), constant_values=7 if k != "weights" else 0) for k, v in batch.items()}
-    loss_and_gradient = jax.value_and_grad(lambda p, b: nll_sum(BASE, p, b, None))
+    loss_and_gradient = jax.value_and_grad(lambda p, b: loss_sums(BASE, p, b, None)[0])
     for a, b in zip(jax.tree.leaves(loss_and_gradient(params, batch)), jax.tree.leaves(loss_and_gradient(params, padded)),
                     strict=True):  # fmt: skip
         np.testing.assert_allclose(a, b, atol=1e-5)
@@ -71,6 +73,28 @@ def test_the_loss_is_the_mean_over_real_targets():
     _, metrics = step(state, batch)
     assert float(metrics["loss"]) == pytest.approx(expected, rel=1e-5)
     assert float(metrics["tokens"]) == 52
+
+
+def test_the_z_loss_is_minimised_and_not_reported():
+    batch, z = make_batch(), 0.05
+    (plain, plain_step), (state, step) = make(BASE), make(change(BASE, train=TrainConfig(z_loss=z)))
+    evaluated = [make_eval_step(c)(state["params"], batch) for c in (BASE, change(BASE, train=TrainConfig(z_loss=z)))]
+    np.testing.assert_array_equal(*evaluated)
+
+    def objective(params):
+        decoder = model.bind(MODEL, params)
+        logits = decoder.logits(decoder(batch["tokens"]))
+        log_z = jax.nn.logsumexp(logits, axis=-1)
+        nll = log_z - jnp.take_along_axis(logits, batch["targets"][..., None], 2)[..., 0]
+        return jnp.sum((nll + z * log_z**2) * batch["weights"]) / jnp.sum(batch["weights"])
+
+    expected = {n: p - 0.5 * g for (n, p), g in zip(state["params"].items(), jax.grad(objective)(state["params"]).values(),
+                                                    strict=True)}  # fmt: skip
+    state, metrics = step(state, batch)
+    plain, plain_metrics = plain_step(plain, batch)
+    assert metrics["loss"] == plain_metrics["loss"] and metrics["gradient_norm"] != plain_metrics["gradient_norm"]
+    for name, p in state["params"].items():
+        np.testing.assert_allclose(p, expected[name], atol=2e-6, err_msg=name)
 
 
 def test_an_update_that_is_not_finite_is_left_out():
@@ -107,8 +131,26 @@ def test_training_donates_and_evaluation_does_not():
     state, step = make(BASE)
     make_eval_step(BASE)(state["params"], batch)
     old = state["params"]["embedding"]
-    step(state, batch)
+    make_dispatch(step, AS_IT_IS)(state, {}, jax.tree.map(lambda x: x[None], batch))
     assert old.is_deleted()
+
+
+def test_steps_of_one_dispatch_are_the_steps_of_many():
+    """Bit for bit on the CPU, for one model and its moments, averages and skips."""
+    config = change(BASE, optimizer=OptimizerConfig(warmup="2 steps", ema=0.9), train=TrainConfig(accumulate=2))
+    batches = [make_batch() | {"tokens": jnp.roll(make_batch()["tokens"], shift)} for shift in range(4)]
+    batches[2]["weights"] = batches[2]["weights"].at[0, 0].set(jnp.nan)
+    state, step = make(config)
+    dispatch = make_dispatch(step, AS_IT_IS)
+    stacked = jax.tree.map(lambda *x: jnp.stack(x), *batches)
+    alone, rows = jax.tree.map(jnp.copy, state), []
+    for k in range(4):
+        alone, row = dispatch(alone, {}, jax.tree.map(lambda x, k=k: x[k : k + 1], stacked))
+        rows.append(row)
+    together, metrics = dispatch(state, {}, stacked)
+    assert metrics["skips_in_a_row"].tolist() == [0, 0, 1, 0]
+    jax.tree.map(np.testing.assert_array_equal, metrics, jax.tree.map(lambda *x: jnp.concatenate(x), *rows))
+    jax.tree.map(np.testing.assert_array_equal, together, alone)
 
 
 def test_dropout_differs_by_step_and_repeats_by_seed():

@@ -1,0 +1,99 @@
+"""The parts a block is made of besides attention, as Flax NNX modules; shapes follow the legend in `attention.py`."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from tsjax.linear import matmul
+from tsjax.model_config import GATED, ModelConfig, mlp_width, residual_std
+
+
+def normal(rngs: nnx.Rngs, shape: tuple[int, ...], std: float) -> nnx.Param:
+    return nnx.Param(std * jax.random.normal(rngs.params(), shape, jnp.float32))
+
+
+class Linear(nnx.Module):
+    """y = x W (+ b); W is in x out."""
+
+    def __init__(self, fan_in: int, fan_out: int, *, bias: bool, std: float, rngs: nnx.Rngs):
+        self.kernel = normal(rngs, (fan_in, fan_out), std)
+        self.bias = nnx.Param(jnp.zeros(fan_out)) if bias else None
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        y = matmul(x, self.kernel[...].astype(x.dtype))
+        return y if self.bias is None else y + self.bias[...].astype(x.dtype)
+
+
+class Norm(nnx.Module):
+    """RMSNorm, LayerNorm or LayerNorm without bias over the last axis, computed in float32."""
+
+    def __init__(self, width: int, kind: str, eps: float):
+        self.scale = nnx.Param(jnp.ones(width))
+        self.bias = nnx.Param(jnp.zeros(width)) if kind == "layernorm" else None
+        self.centred = kind != "rmsnorm"
+        self.eps = eps
+
+    def __call__(self, x_xE: jax.Array) -> jax.Array:
+        x = x_xE.astype(jnp.float32)
+        if self.centred:
+            x = x - jnp.mean(x, axis=-1, keepdims=True)
+        x = x * jax.lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + self.eps) * self.scale[...]
+        if self.bias is not None:
+            x = x + self.bias[...]
+        return x.astype(x_xE.dtype)
+
+
+def rotate(x_BxTxHxD: jax.Array, positions_BxT: jax.Array, theta: float) -> jax.Array:
+    """Rotary embedding (Su et al. 2021) on the two halves of each head, as Hugging Face's Llama lays it out."""
+    half = x_BxTxHxD.shape[-1] // 2
+    frequency = theta ** (-jnp.arange(half) / half)
+    angle = positions_BxT[:, :, None, None] * frequency
+    a, b = jnp.split(x_BxTxHxD.astype(jnp.float32), 2, axis=-1)
+    cos, sin = jnp.cos(angle), jnp.sin(angle)
+    return jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1).astype(x_BxTxHxD.dtype)
+
+
+_ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "gelu": functools.partial(jax.nn.gelu, approximate=True),
+    "relu": jax.nn.relu,
+    "relu2": lambda x: jnp.square(jax.nn.relu(x)),
+    "silu": jax.nn.silu,
+    "swiglu": jax.nn.silu,
+    "geglu": functools.partial(jax.nn.gelu, approximate=True),
+}
+
+
+class MLP(nnx.Module):
+    """up -> activation -> down; the gated forms multiply the activated gate with up."""
+
+    def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):
+        self.activation = config.mlp
+        hidden = mlp_width(config)
+        bias = config.bias != "none"
+        gated = config.mlp in GATED
+        linear = functools.partial(Linear, bias=bias, rngs=rngs)
+        self.gate = linear(config.width, hidden, std=config.init_std) if gated else None
+        self.up = linear(config.width, hidden, std=config.init_std)
+        self.down = linear(hidden, config.width, std=residual_std(config))
+
+    def __call__(self, x_BxTxE: jax.Array) -> jax.Array:
+        activate = _ACTIVATIONS[self.activation]
+        up = self.up(x_BxTxE)
+        return self.down(activate(up) if self.gate is None else activate(self.gate(x_BxTxE)) * up)
+
+
+class Dropout:
+    """Zeroes a share of the entries and scales the rest; each call draws its own key."""
+
+    def __init__(self, rate: float, key: jax.Array | None):
+        self.rate, self.key, self.calls = rate, key, 0
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        if self.key is None or self.rate == 0:
+            return x
+        self.calls += 1
+        keep = jax.random.bernoulli(jax.random.fold_in(self.key, self.calls), 1 - self.rate, x.shape)
+        return jnp.where(keep, x / (1 - self.rate), 0)

@@ -1,0 +1,130 @@
+"""The model's part of the configuration: every knob of the decoder declared once, and what follows from them."""
+
+import dataclasses
+import math
+
+from tsjax.knobs import knob, refuse, refuse_idle
+
+GATED = ("swiglu", "geglu")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """One decoder. Families (`tsjax/families.py`) are presets of these fields, never other classes."""
+
+    vocab_size: int = knob(0, "rows of the embedding; 0 = as many as the shards' tokenizer has", least=0)
+    context: int = knob(256, "longest sequence in tokens; also the number of learned positions", least=1)
+    width: int = knob(256, "residual stream, d_model", least=1)
+    layers: int = knob(4, "blocks", least=1)
+    heads: int = knob(4, "query heads", least=1)
+    kv_heads: int = knob(0, "key/value heads (GQA, MQA); 0 = as many as heads", least=0)
+    head_dim: int = knob(0, "width of one head; 0 = width / heads", least=0)
+    norm: str = knob("rmsnorm", "normalisation of the residual stream", ("layernorm", "layernorm_nobias", "rmsnorm"))
+    norm_position: str = knob(
+        "pre", "pre = x + f(norm(x)); post = norm(x + f(x)), as Vaswani et al. 2017, no last norm", ("pre", "post")
+    )
+    norm_eps: float = knob(1e-5, "added to the variance", least=0)
+    position: tuple[str, ...] = knob(
+        ("rope",), "how order enters, a pattern repeated over the layers; learned = added to the embedding, so for all",
+        ("learned", "rope", "alibi", "none"),
+    )  # fmt: skip
+    rope_theta: float = knob(10_000.0, "base of the rotary wavelengths", least=1)
+    attention: tuple[str, ...] = knob(("global",), "pattern repeated over the layers", ("global", "local"))
+    window: int = knob(256, "keys a local layer sees, the query itself included", least=1)
+    attn_scale: str = knob("head_dim", "1/sqrt of this: head_dim, d_model, none (GPT-Neo), or a factor such as 0.1")
+    attn_soft_cap: float = knob(
+        0.0, "scores s become c tanh(s / c), which bounds them by c (Gemma 2: 50); 0 = off", least=0
+    )
+    attn_sinks: bool = knob(False, "a learned logit per head that takes mass and gives nothing, as gpt-oss")
+    qk_norm: bool = knob(False, "rmsnorm of each query and key before rope, with a gain shared by the heads, as Qwen3")
+    mlp: str = knob("swiglu", "feed-forward form; none = attention alone",
+                    ("gelu", "relu", "relu2", "silu", "swiglu", "geglu", "none"))  # fmt: skip
+    mlp_width: int = knob(0, "hidden width of the MLP; 0 = 4 x width", least=0)
+    bias: str = knob(
+        "none", "linear biases: none, all (GPT-2), or gpt_neo (all but q, k, v)", ("none", "all", "gpt_neo")
+    )
+    tied: bool = knob(True, "the output head is the embedding")
+    final_soft_cap: float = knob(0.0, "as attn_soft_cap, of the output logits (Gemma 2: 30); 0 = off", least=0)
+    init_std: float = knob(
+        0.02, "of the initial weights; matrices that write to the residual get this / sqrt(their number)", least=0
+    )
+    dropout: float = knob(0.0, "on the embedding and on each branch's output", least=0)
+    attn_dropout: float = knob(0.0, "on the attention probabilities; the reference kernel alone has it", least=0)
+    dtype: str = knob(
+        "float32", "compute precision; parameters, softmax and loss stay float32", ("float32", "bfloat16")
+    )
+    kernel: str = knob(
+        "auto",
+        "attention kernel; auto = the first of these that can do the rest",
+        ("auto", "cudnn", "blocked", "reference"),
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("attention", "position"):  # a lone word is a pattern of one
+            if isinstance(pattern := getattr(self, name), str):
+                object.__setattr__(self, name, (pattern,))
+
+
+def head_shape(config: ModelConfig) -> tuple[int, int, int]:
+    """(H, K, D) with the zeros of the config filled in."""
+    return config.heads, config.kv_heads or config.heads, config.head_dim or config.width // config.heads
+
+
+def mlp_width(config: ModelConfig) -> int:
+    """F, or 0 without an MLP."""
+    return 0 if config.mlp == "none" else config.mlp_width or 4 * config.width
+
+
+def layer_patterns(config: ModelConfig) -> list[tuple[str, str]]:
+    """(attention, position) of each layer."""
+    patterns = config.attention, config.position
+    return [(patterns[0][i % len(patterns[0])], patterns[1][i % len(patterns[1])]) for i in range(config.layers)]
+
+
+def attention_scale(config: ModelConfig) -> float:
+    """What scores are multiplied with: GPT-Neo has no scale, CraftGPT divides by sqrt(d_model)."""
+    *_, head_dim = head_shape(config)
+    named = {"none": 1.0, "head_dim": head_dim**-0.5, "d_model": config.width**-0.5}
+    return named[config.attn_scale] if config.attn_scale in named else float(config.attn_scale)
+
+
+def residual_std(config: ModelConfig) -> float:
+    """Init of the matrices that write into the residual stream, shrunk by their number (GPT-2, section 2.3).
+
+    Exactly those, attention.out and mlp.down: llama2.c shrinks a gate instead (its issue 579).
+    """
+    return config.init_std / math.sqrt(config.layers * (1 if config.mlp == "none" else 2))
+
+
+def check_model(model: ModelConfig) -> None:
+    """Raises UserError for fields that can't be together, and for fields that were set but would have no effect."""
+    *_, head_dim = head_shape(model)
+    if not model.head_dim and model.width % model.heads:
+        refuse("config.model.heads that divides config.model.width", f"{model.heads} heads, width {model.width}",
+               "change one of them or set config.model.head_dim")  # fmt: skip
+    if model.kv_heads and model.heads % model.kv_heads:
+        refuse("config.model.kv_heads that divides config.model.heads",
+               f"{model.kv_heads} kv_heads, {model.heads} heads", "change one of them")  # fmt: skip
+    for name, example in (("attention", "global,local"), ("position", "rope,none")):
+        if not getattr(model, name):
+            refuse(f"config.model.{name} with at least one entry", "none", f"set it to one, or several: {example}")
+    if "learned" in model.position and set(model.position) != {"learned"}:
+        refuse("config.model.position with learned alone: it enters before the first layer, so for every layer",
+               ",".join(model.position), "set it to learned, or take learned out")  # fmt: skip
+    if "rope" in model.position and head_dim % 2:
+        refuse("an even head width for rotary positions", str(head_dim),
+               "change config.model.heads or config.model.head_dim")  # fmt: skip
+    if model.attn_scale not in ("none", "head_dim", "d_model"):
+        try:
+            float(model.attn_scale)
+        except ValueError:
+            refuse("config.model.attn_scale as none, head_dim, d_model or a number", repr(model.attn_scale),
+                   "choose one")  # fmt: skip
+    for name in ("dropout", "attn_dropout"):
+        if getattr(model, name) >= 1:
+            refuse(f"config.model.{name} below 1", str(getattr(model, name)), "lower it")
+    refuse_idle("model", model, [
+        ("rope_theta", "rope" not in model.position, "config.model.position is not rope"),
+        ("window", "local" not in model.attention, "config.model.attention has no local layer"),
+        ("mlp_width", model.mlp == "none", "config.model.mlp is none"),
+    ])  # fmt: skip
