@@ -68,11 +68,17 @@ def make_parser() -> Parser:
     p.add_argument("--seed", type=int, default=0)
 
     p = verb("train", "Train a run, or continue it: resuming is the default.",
-             "tsjax train --config=configs/tinystories.py:1m --config.data.path=data/v2 --run runs/1m")  # fmt: skip
+             "tsjax train --config=configs/tinystories.py:1m --config.data.path=data/v2 --run runs/1m\n"
+             "  tsjax train --config=configs/tinystories.py:1m --config.data.path=data/v2 --run runs/rates \\\n"
+             "    --lanes optimizer.learning_rate=1e-3,3e-3 --lanes train.seed=0,1")  # fmt: skip
     p.add_argument("--config", required=True, help="config file, with its argument after a colon")
     p.add_argument("--config.SECTION.FIELD=VALUE", dest="overrides", action="append", default=[], help="change a field")
     p.add_argument("--run", type=Path, help="run folder (default runs/<config name>)")
     p.add_argument("--fresh", action="store_true", help="start over; the old run is kept under another name")
+
+    p.add_argument("--lanes", action="append", default=[], metavar="FIELD=V1,V2,...", help="train a run for each value in one "
+                   "program, in folders below --run (again: every combination)")  # fmt: skip
+    p.add_argument("--profile", action="store_true", help="trace a few steps into the run's profile folder")
 
     p = verb("sample", "Write stories with a trained run.",
              "tsjax sample runs/1m --prompt 'Once upon a time' --temperature 0.8 --count 3")  # fmt: skip
@@ -203,16 +209,19 @@ def run_verb(arguments: argparse.Namespace, overrides: list[str]) -> int:
             instruct(arguments)
         case "train":
             stop = Stop().install()
-            from launch import config_file
+            from launch.lanes import lane_configs
 
-            config = config_file.load(arguments.config, overrides)
-            from tsjax.train import train
+            configs = lane_configs(arguments.config, overrides, arguments.lanes)
+            from tsjax.train import train_lanes
 
             folder = arguments.run or Path("runs") / Path(arguments.config).name.replace(".py", "").replace(":", "-")
-            result = train(config, folder, fresh=arguments.fresh, stop=stop)
-            if result is not None:
-                print(f"done: {folder}")
-            return exit_code(stop, result)
+            folders = [folder / name for name in configs]
+            results = train_lanes(
+                list(configs.values()), folders, fresh=arguments.fresh, stop=stop, profile=arguments.profile
+            )
+            if results is not None:
+                print(f"done: {', '.join(map(str, folders))}")
+            return exit_code(stop, results)
         case "sample":
             from launch.sample import sample
 

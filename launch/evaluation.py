@@ -33,9 +33,10 @@ def print_loss(folder: Path, data: Path | None) -> None:
         documents=shards.documents_count("valid"),
     )  # fmt: skip
     assert found is not None
+    (evaluation,) = found
     row = {
         "step": trained.step,
-        **dataclasses.asdict(found),
+        **dataclasses.asdict(evaluation),
         "packing": config.data.packing,
         "data": shards.fingerprint[:12],
     }

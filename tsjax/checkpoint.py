@@ -7,9 +7,10 @@ one is restored. On disk the state is a flat dict of names and arrays: no class 
 
 import json
 import logging
+import math
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,23 +90,27 @@ class Checkpoints:
         what was never committed.
         """
         for _ in range(1 if self._owner else READER_TRIES):
-            step = led(self._newest_whole)
+            step = self.newest()
             if step is None:
                 return None
             try:
-                return self._load(self._path(step), abstract_state)
+                return self.load(step, abstract_state)
             except (OSError, ValueError):
                 if self._path(step).exists():
                     raise  # otherwise the training that goes on has pruned it: look for what is there now
         return None
 
-    def _newest_whole(self) -> int | None:
+    def newest(self, at_most: float = math.inf) -> int | None:
+        """The newest step, of those up to `at_most`, with a whole checkpoint."""
+        return led(lambda: self._newest_whole(at_most))
+
+    def _newest_whole(self, at_most: float) -> int | None:
         """Its step. The owner clears away what was never committed and sets aside what is damaged."""
         if self._owner:
             for path in self.folder.glob("*.orbax-checkpoint-tmp*"):
                 shutil.rmtree(path)  # killed before its commit: nobody was told that it exists
         for _ in range(1 if self._owner else READER_TRIES):
-            for step in reversed(self.steps()):
+            for step in reversed([step for step in self.steps() if step <= at_most]):
                 path = self._path(step)
                 try:
                     problem = damage(path)
@@ -125,7 +130,9 @@ class Checkpoints:
                 return None
         return None
 
-    def _load(self, path: Path, abstract_state: Any) -> tuple[Any, dict[str, Any]]:
+    def load(self, step: int, abstract_state: Any) -> tuple[Any, dict[str, Any]]:
+        """(state, meta) of that step, whose checkpoint is whole."""
+        path = self._path(step)
         flat = self._orbax.restore(path, _flatten(abstract_state))
         state = jax.tree.unflatten(jax.tree.structure(abstract_state), [flat[n] for n in _names(abstract_state)])
         return state, json.loads((path / _SEAL).read_text())["meta"]
@@ -140,6 +147,31 @@ class Checkpoints:
         (folder,) = self.folder.glob(f"{step:08d}.orbax-checkpoint-tmp*")
         content = {"meta": meta, "sha256": _sums(folder)}
         write_json(folder / _SEAL, content | {"seal": sha256_json(content)})
+
+
+def restore_together(checkpoints: Sequence[Checkpoints], abstract_state: Any) -> tuple[list[Any], int] | None:
+    """The states, and the newest step of which every run has a whole checkpoint; None where none has begun to save.
+
+    Runs that save together may have been killed between two of their saves: so the newest step of one may be missing
+    of another, never two. UserError when they have no step in common all the same.
+    """
+    step: float = math.inf
+    while True:
+        found = [each.newest(step) for each in checkpoints]
+        steps = [at for at in found if at is not None]
+        if len(steps) < len(found):
+            ahead = max(checkpoints, key=lambda each: len(each.steps()))
+            if len(ahead.steps()) > 1:
+                behind = checkpoints[found.index(None)]
+                raise UserError(
+                    expected=f"a step of which every lane has a whole checkpoint, as {ahead.folder} has",
+                    found=f"steps {', '.join(map(str, behind.steps())) or 'none'} in {behind.folder}",
+                    todo="train on each alone with --run, or start all over with --fresh",
+                )  # fmt: skip
+            return None
+        if min(steps) == max(steps):
+            return [each.load(steps[0], abstract_state)[0] for each in checkpoints], steps[0]
+        step = min(steps)
 
 
 def damage(path: Path) -> str | None:

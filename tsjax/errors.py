@@ -19,6 +19,10 @@ class UserError(Exception):
         self.expected, self.found, self.todo = expected, found, todo
         super().__init__(f"expected {expected}; found {found}; {todo}")
 
+    def fields(self) -> dict[str, str]:
+        """What it was made of, as JSON keeps it."""
+        return {"expected": self.expected, "found": self.found, "todo": self.todo}
+
     def __reduce__(self):  # it may be raised in a worker process
         return _again, (type(self), self.expected, self.found, self.todo)
 

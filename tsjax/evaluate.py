@@ -35,21 +35,23 @@ def evaluate(
     documents: int,
     batch_size: int,
     mesh: Mesh,
+    lanes: int = 1,
     stopped: Callable[[], bool] = lambda: False,
-) -> Evaluation | None:
-    """Every target of the split once. None when `stopped()` turned true on the way.
+) -> list[Evaluation] | None:
+    """Every target of the split once, for each of the `lanes` that `params` hold. None when `stopped()` turned true.
 
     `text_bytes`: UTF-8 bytes of the text that the targets spell; None when they spell only a part of it.
 
     The standard error is that of a ratio of sums over documents (linearised; Cochran 1977, section 2.11).
     """
-    nats_D, tokens_D = np.zeros(documents), np.zeros(documents)
+    nats_ExD, tokens_D = np.zeros((lanes, documents)), np.zeros(documents)
     pending: tuple | None = None
 
-    def add(nll_BxT: jax.Array, weights: np.ndarray, owners: np.ndarray) -> None:
-        local = np.asarray(nll_BxT)
+    def add(nll: jax.Array, weights: np.ndarray, owners: np.ndarray) -> None:
+        nll_ExBxT = np.asarray(nll).reshape(lanes, *weights.shape)
         mine = weights > 0
-        np.add.at(nats_D, owners[mine], local[mine].astype(np.float64))
+        for nats_D, nll_BxT in zip(nats_ExD, nll_ExBxT, strict=True):
+            np.add.at(nats_D, owners[mine], nll_BxT[mine].astype(np.float64))
         np.add.at(tokens_D, owners[mine], 1)
 
     for batch, owners in eval_batches(rows, batch_size):
@@ -61,6 +63,11 @@ def evaluate(
             return None
     assert pending is not None
     add(*pending)
+    return [_summary(nats_D, tokens_D, text_bytes) for nats_D in nats_ExD]
+
+
+def _summary(nats_D: np.ndarray, tokens_D: np.ndarray, text_bytes: int | None) -> Evaluation:
+    documents = len(nats_D)
     nats, tokens = float(nats_D.sum()), float(tokens_D.sum())
     loss = nats / tokens
     residual = float(np.sum((nats_D - loss * tokens_D) ** 2))

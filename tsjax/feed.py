@@ -4,6 +4,7 @@ A feed has `tables`, arrays that stay on the device; `take(length)`, what travel
 axis of steps in front; and `batch(tables, one)`, which makes a step's batch of its share inside the program.
 """
 
+import functools
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -16,7 +17,7 @@ from tsjax import loader
 from tsjax.errors import UserError
 from tsjax.sharding import put_batch, put_everywhere
 
-Tables = dict[str, jax.Array]
+Tables = dict[str, Any]  # of arrays
 RESIDENT_SHARE = 0.25  # of a device's memory that `data.resident=auto` gives to the token set
 _MOST_TOKENS = 2**31 - 2  # positions in the stream are int32 on the device
 
@@ -25,13 +26,13 @@ class Feed(Protocol):
     tables: Tables
 
     def take(self, length: int) -> dict[str, jax.Array]: ...
-    def batch(self, tables: Tables, one: dict[str, jax.Array]) -> dict[str, jax.Array]: ...
+    def batch(self, tables: Tables, one: dict[str, jax.Array]) -> Any: ...
 
 
 class LoadedFeed:
     """Batches [K, B, T] that Grain reads ahead on the host."""
 
-    def __init__(self, source: loader.ShuffledBatches, mesh: Mesh, step: int):
+    def __init__(self, source: loader.Order, mesh: Mesh, step: int):
         self._mesh, self._source, self.tables = mesh, source, Tables()
         self._batches: Iterator[loader.Batch] = loader.train_batches(source, step)
 
@@ -47,7 +48,7 @@ class LoadedFeed:
 class ResidentFeed:
     """Row numbers [K, B], from the same permutation: the device looks the batches up, equal to the loader's."""
 
-    def __init__(self, rows: loader.Rows, source: loader.ShuffledBatches, mesh: Mesh, step: int):
+    def __init__(self, rows: loader.Rows, source: loader.Order, mesh: Mesh, step: int):
         self._source, self._mesh, self._step, self._context = source, mesh, step, rows.context
         self.tables = put_everywhere(mesh, host_tables(rows))
 
@@ -58,15 +59,17 @@ class ResidentFeed:
         return _put(self._mesh, {"rows": rows_KxB}, self._source)
 
     def batch(self, tables: Tables, one: dict[str, jax.Array]) -> dict[str, jax.Array]:
-        look_up = document_batch if "start_P" in tables else concat_batch
-        return look_up(tables, one["rows"], self._context)
+        look_up = functools.partial(document_batch if "start_P" in tables else concat_batch, context=self._context)
+        for _ in self._source.leading:  # rows [B] of each lane
+            look_up = jax.vmap(look_up, (None, 0))
+        return look_up(tables, one["rows"])
 
 
-def _put(mesh: Mesh, stacked: dict[str, np.ndarray], source: loader.ShuffledBatches) -> dict[str, jax.Array]:
-    return put_batch(mesh, stacked, axis=1, share=source.share, total=source.batch_size)
+def _put(mesh: Mesh, stacked: dict[str, np.ndarray], source: loader.Order) -> dict[str, jax.Array]:
+    return put_batch(mesh, stacked, None, *source.leading, share=source.share, total=source.batch_size)
 
 
-def make_feed(resident: str, rows: loader.Rows, source: loader.ShuffledBatches, mesh: Mesh, step: int) -> Feed:
+def make_feed(resident: str, rows: loader.Rows, source: loader.Order, mesh: Mesh, step: int) -> Feed:
     """The feed that `data.resident` names, from `step` on; UserError when the token set can't be on the device."""
     if resident == "yes" or (resident == "auto" and fits(rows)):
         if len(rows.tokens_N) > _MOST_TOKENS:

@@ -31,7 +31,7 @@ def led(action: Callable[[], Any]) -> Any:
         try:
             told = {"value": action()}
         except UserError as error:
-            told = {"error": {"expected": error.expected, "found": error.found, "todo": error.todo}}
+            told = {"error": error.fields()}
     text = np.frombuffer(json.dumps(told).encode(), np.uint8)
     length = int(multihost_utils.broadcast_one_to_all(np.int32(len(text))))
     sent = text if leads() else np.zeros(length, np.uint8)

@@ -3,6 +3,7 @@
 Lanes may differ in the fields VARY, in everything that shapes the learning rate, and in the order of the data. What
 decides a shape, a type or the program itself must be the same. Each lane computes what its solo run computes (sums
 may be added in another order: tests state the tolerance), and no lane sees another: norms and skips are its own.
+The lanes are spread over the devices; devices that are left over share a lane's batch.
 """
 
 import dataclasses
@@ -12,12 +13,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
-from tsjax import units
+from tsjax import loader, units
 from tsjax.config import Config
 from tsjax.errors import UserError
+from tsjax.feed import Feed, Tables, make_feed
+from tsjax.model import Params
 from tsjax.optimizer import make_optimizer, make_schedule
-from tsjax.step import Batch, Metrics, State, init_state, make_train_step
+from tsjax.sharding import abstract, host_rows, replicated, shardings
+from tsjax.step import Batch, Metrics, State, init_state, make_eval_step, make_train_step
 
 VARY = ("train.seed", "optimizer.weight_decay", "optimizer.beta1", "optimizer.beta2", "optimizer.eps")
 _RATE = ("learning_rate", "schedule", "warmup", "cooldown", "final_fraction")  # lanes differ in a table of rates
@@ -77,7 +82,7 @@ def make_lane_step(
     return lambda states, given: lanes(states, *given)
 
 
-def lane(states: State, number: int) -> State:
+def lane(states: State, number: int | jax.Array) -> State:
     """One lane's state, as a solo run has it: what its checkpoint holds."""
     return jax.tree.map(lambda leaf: leaf[number], states)
 
@@ -90,3 +95,60 @@ def _bind(config: Config, knobs: Knobs) -> Config:
         sections.setdefault(section, {})[key] = knobs[field]
     changed = {name: dataclasses.replace(getattr(config, name), **fields) for name, fields in sections.items()}
     return dataclasses.replace(config, **changed)
+
+
+class Lanes:
+    """`program.Program` of the models that `configs` name, one in each lane."""
+
+    def __init__(self, configs: Sequence[Config], rates: units.Rates, mesh: Mesh):
+        self._configs, self.count, self.mesh = configs, len(configs), mesh
+        first = configs[0]
+        self._separate = len({config.data.seed for config in configs}) > 1
+        self._knobs = lane_knobs(configs, rates)
+        self._init = make_lane_init(first)
+        self.step = make_lane_step(first, not self._separate)
+        self.eval_step = _make_lane_eval(first, mesh)
+        shapes = jax.eval_shape(lambda: lane(self._init(self._knobs), 0))
+        self._one_placed = shardings(mesh, shapes)
+        self.placed = shardings(mesh, shapes, "lanes")
+        self.one_abstract = abstract(shapes, self._one_placed)
+        self._one = jax.jit(lane, out_shardings=self._one_placed)
+
+    def init(self) -> State:
+        """Step 0."""
+        return jax.jit(self._init, out_shardings=self.placed)(self._knobs)
+
+    def feed(self, rows: loader.Rows, steps: int, begin: int) -> Feed:
+        """Batches of the steps from `begin` to the run's last, `steps`, with each lane's knobs beside them."""
+        size, mine = self._configs[0].train.batch_size, self._configs if self._separate else self._configs[:1]
+        share = host_rows(self.mesh, size)
+        orders = [loader.ShuffledBatches(rows, size, config.data.seed, steps, share) for config in mine]
+        order = loader.LaneBatches(orders) if self._separate else orders[0]
+        return LaneFeed(
+            make_feed(self._configs[0].data.resident, rows, order, self.mesh, begin), self._knobs, self.mesh
+        )
+
+    def one(self, state: State, number: int) -> State:
+        return self._one(state, jnp.int32(number))
+
+    def join(self, states: Sequence[State]) -> State:
+        """The state of all lanes from that of each."""
+        return jax.jit(lambda *each: jax.tree.map(lambda *x: jnp.stack(x), *each), out_shardings=self.placed)(*states)
+
+
+class LaneFeed:
+    """A feed whose batches come as (knobs, batch), as the lane step takes them."""
+
+    def __init__(self, feed: Feed, knobs: Knobs, mesh: Mesh):
+        self._feed, self.tables = feed, {"feed": feed.tables, "knobs": jax.device_put(knobs, replicated(mesh))}
+
+    def take(self, length: int) -> dict[str, jax.Array]:
+        return self._feed.take(length)
+
+    def batch(self, tables: Tables, one: dict[str, jax.Array]) -> tuple[Knobs, Batch]:
+        return tables["knobs"], self._feed.batch(tables["feed"], one)
+
+
+def _make_lane_eval(config: Config, mesh: Mesh) -> Callable[[Params, Batch], jax.Array]:
+    """Lanes' parameters, one batch for all -> nats of each position, E x B x T."""
+    return jax.jit(jax.vmap(make_eval_step(config), (0, None)), out_shardings=replicated(mesh))

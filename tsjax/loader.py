@@ -5,7 +5,7 @@ is one fancy index. So the position in the data is one integer, nothing is lost 
 may span two epochs), and a resume continues exactly. Grain prefetches.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import grain
@@ -167,6 +167,8 @@ def assistant_turns(tokens_N: np.ndarray, starts_D: np.ndarray, markers: dict[st
 class ShuffledBatches(grain.sources.RandomAccessDataSource):
     """`self[step]` is this host's share of the batch of that step: equal for any host count when put together."""
 
+    leading: tuple[str, ...] = ()  # mesh axes of what comes before the rows
+
     def __init__(self, rows: Rows, batch_size: int, seed: int, steps: int, share: slice | None = None):
         self._rows, self._seed, self._steps = rows, seed, steps
         self.batch_size, self.share = batch_size, share or slice(0, batch_size)
@@ -201,7 +203,31 @@ class ShuffledBatches(grain.sources.RandomAccessDataSource):
         return known[epoch]
 
 
-def train_batches(source: ShuffledBatches, start: int) -> Iterator[Batch]:
+class LaneBatches(grain.sources.RandomAccessDataSource):
+    """As `ShuffledBatches`, for lanes that each have an order of their own: arrays [E, B, ...]."""
+
+    leading = ("lanes",)
+
+    def __init__(self, orders: Sequence[ShuffledBatches]):
+        self._orders = orders
+        self.batch_size, self.share = orders[0].batch_size, orders[0].share
+
+    def __len__(self) -> int:
+        return len(self._orders[0])
+
+    def __getitem__(self, step: int) -> Batch:
+        batches = [order[step] for order in self._orders]
+        return {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
+
+    def share_numbers(self, step: int) -> np.ndarray:
+        """The rows of this host's share of the batch of `step`, for each lane: [E, B]."""
+        return np.stack([order.share_numbers(step) for order in self._orders])
+
+
+Order = ShuffledBatches | LaneBatches
+
+
+def train_batches(source: Order, start: int) -> Iterator[Batch]:
     """The batches of steps `start`, `start + 1`, ... read ahead by one thread."""
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=16)
     return iter(grain.MapDataset.source(source)[start:].to_iter_dataset(options))

@@ -4,10 +4,12 @@ metrics.jsonl holds only what follows from config, data and seed, so that an int
 uninterrupted one's byte for byte. Rates, which depend on the day, go to speed.jsonl.
 """
 
+import contextlib
 import json
 import math
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,15 +61,25 @@ class Pace:
 
     def __init__(self) -> None:
         self._mark: tuple[int, float] | None = None
+        self._waited = 0.0
 
     def pause(self) -> None:
         self._mark = None
 
-    def read(self, step: int) -> float | None:
-        """Steps per second since the last reading; None for the first one and after a pause."""
-        now, mark = time.perf_counter(), self._mark
-        self._mark = (step, now)
-        return None if mark is None or step == mark[0] else (step - mark[0]) / (now - mark[1])
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """For the time in which the loop waits for data."""
+        begin = time.perf_counter()
+        yield
+        self._waited += time.perf_counter() - begin
+
+    def read(self, step: int) -> tuple[float, float] | None:
+        """(seconds a step, of which waiting for data) since the last reading; None for the first one and after a pause."""
+        now, mark, waited = time.perf_counter(), self._mark, self._waited
+        self._mark, self._waited = (step, now), 0.0
+        if mark is None or step == mark[0]:
+            return None
+        return (now - mark[1]) / (step - mark[0]), waited / (step - mark[0])
 
 
 class Display:

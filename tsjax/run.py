@@ -1,7 +1,8 @@
 """The run folder: alone enough to resume, sample, evaluate, export and report.
 
 `config.json` (resolved), `manifest.json` (versions, fingerprints, derived numbers), the tokenizer,
-`metrics.jsonl`, `samples.jsonl`, `speed.jsonl`, `checkpoints/`, `tensorboard/`, and `result.json` once complete.
+`metrics.jsonl`, `samples.jsonl`, `speed.jsonl`, `checkpoints/`, `tensorboard/`, and `result.json` once complete,
+or `diverged.json` once the loss was no number.
 """
 
 import dataclasses
@@ -32,6 +33,7 @@ class Run:
         self.config_file = self.folder / "config.json"
         self.manifest_file = self.folder / "manifest.json"
         self.result_file = self.folder / "result.json"
+        self.diverged_file = self.folder / "diverged.json"
         self.checkpoints = self.folder / "checkpoints"
         self._lock: IO | None = None
 
@@ -50,6 +52,12 @@ class Run:
             held.close()
         return self
 
+    def unlock(self) -> None:
+        """Lets go of a folder that is held."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
     def set_aside(self) -> Path | None:
         """Renames the locked folder to the first free `NAME.old-N` and locks an empty one; None if it was empty."""
         if all(path.name == LOCK for path in self.folder.iterdir()):
@@ -64,6 +72,10 @@ class Run:
     def config(self) -> Config:
         """The config the run was started with."""
         return resolve(ConfigDict(self._read(self.config_file)))
+
+    def diverged(self) -> dict[str, Any] | None:
+        """What ended the run, if it diverged."""
+        return self._read(self.diverged_file) if self.diverged_file.exists() else None
 
     def result(self) -> dict[str, Any]:
         """The last evaluation of a complete run."""

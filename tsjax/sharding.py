@@ -1,5 +1,6 @@
 """The device mesh, and where the batch, the parameters and what follows them live on it."""
 
+import math
 import re
 from typing import Any
 
@@ -24,8 +25,11 @@ TABLE: tuple[tuple[str, tuple[str | None, ...]], ...] = (
 )
 
 
-def make_mesh(config: MeshConfig = MeshConfig()) -> Mesh:
-    """All devices of all hosts along the axes data, fsdp and tensor. UserError when they can't be, or JAX finds none."""
+def make_mesh(config: MeshConfig = MeshConfig(), lanes: int = 1) -> Mesh:
+    """All devices of all hosts along the axes lanes, data, fsdp and tensor.
+
+    As many devices as divide `lanes` take a share of the lanes each. UserError when JAX finds none, or not so many.
+    """
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:
@@ -35,8 +39,9 @@ def make_mesh(config: MeshConfig = MeshConfig()) -> Mesh:
     if devices % model:
         raise UserError(expected=f"config.mesh.fsdp x config.mesh.tensor that divides the {devices} devices",
                         found=f"{config.fsdp} x {config.tensor}", todo="change one of them")  # fmt: skip
-    shape, axes = (devices // model, config.fsdp, config.tensor), ("data", "fsdp", "tensor")
-    return jax.make_mesh(shape, axes, axis_types=(AxisType.Auto,) * 3)
+    apart = math.gcd(lanes, devices // model)
+    shape = (apart, devices // model // apart, config.fsdp, config.tensor)
+    return jax.make_mesh(shape, ("lanes", "data", "fsdp", "tensor"), axis_types=(AxisType.Auto,) * 4)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -50,21 +55,26 @@ def partition(mesh: Mesh, name: str, shape: tuple[int, ...]) -> PartitionSpec:
     return PartitionSpec(*(a if a and n % mesh.shape[a] == 0 else None for a, n in zip(axes, shape, strict=False)))
 
 
-def shardings(mesh: Mesh, state: Any) -> Any:
+def shardings(mesh: Mesh, state: Any, *leading: str) -> Any:
     """Where each leaf of a training state (arrays or their shapes) lies.
 
     Parameters by TABLE; a leaf that has a parameter's name and shape (moments, average) with that parameter; others
-    whole on every device.
+    whole on every device. `leading`: mesh axes of axes that are put before those of `state`.
     """
 
     def place(path: tuple, leaf: Any) -> NamedSharding:
         name = getattr(path[-1], "key", "")
         parameter = state["params"].get(name)
-        if parameter is None or parameter.shape != leaf.shape:
-            return replicated(mesh)
-        return NamedSharding(mesh, partition(mesh, name, leaf.shape))
+        is_one = parameter is not None and parameter.shape == leaf.shape
+        spec = partition(mesh, name, leaf.shape) if is_one else PartitionSpec()
+        return NamedSharding(mesh, PartitionSpec(*leading, *spec))
 
     return jax.tree_util.tree_map_with_path(place, state)
+
+
+def abstract(shapes: Any, placed: Any) -> Any:
+    """Shapes with their places: what a checkpoint is restored into."""
+    return jax.tree.map(lambda x, where: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), shapes, placed)
 
 
 def check_batch(mesh: Mesh, rows: int, field: str) -> None:
@@ -92,13 +102,13 @@ def host_rows(mesh: Mesh, rows: int) -> slice:
 
 
 def put_batch(
-    mesh: Mesh, batch: dict[str, np.ndarray], axis: int = 0, share: slice | None = None, total: int = 0
+    mesh: Mesh, batch: dict[str, np.ndarray], *leading: str | None, share: slice | None = None, total: int = 0
 ) -> dict[str, jax.Array]:
-    """Rows, along `axis`, -> global arrays split over the mesh axes ROWS.
+    """Rows -> global arrays split over the mesh axes ROWS. `leading`: mesh axes of the array axes before the rows.
 
     `batch` holds all rows, or those of `share` of `total` rows (`host_rows` says which a process needs).
     """
-    sharding = NamedSharding(mesh, PartitionSpec(*[None] * axis, ROWS))
+    axis, sharding = len(leading), NamedSharding(mesh, PartitionSpec(*leading, ROWS))
     first = 0 if share is None else share.start
 
     def put(local: np.ndarray) -> jax.Array:

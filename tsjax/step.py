@@ -72,9 +72,7 @@ def make_train_step(config: Config, optimizer: optax.GradientTransformation, sch
     return train_step
 
 
-def make_dispatch(
-    train_step: TrainStep, feed: Feed, shardings: tuple[Any, Any] | None = None
-) -> Callable[[State, Tables, Batch], tuple[State, Metrics]]:
+def make_dispatch(train_step: TrainStep, feed: Feed, shardings: tuple[Any, Any] | None = None) -> jax.stages.Wrapped:
     """state, feed.tables, feed.take(K) -> state, metrics [K] of K steps: one after another, all on the device.
 
     Compiled once for each K. The state is donated. `shardings`: of the new state and of the metrics.

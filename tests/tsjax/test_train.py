@@ -17,6 +17,7 @@ from tsjax import config as tsjax_config
 from tsjax import train as train_module
 from tsjax.config import Config
 from tsjax.errors import Diverged, UserError
+from tsjax.program import Dispatch
 from tsjax.stop import Stop
 from tsjax.train import train
 from tsjax.trained import open_trained
@@ -105,13 +106,14 @@ def test_the_evaluation_is_that_of_an_independent_loop(finished, shard_folder):
 @pytest.mark.parametrize("most", [4, 64])
 def test_the_rows_do_not_tell_how_many_steps_were_in_a_dispatch(finished, shard_folder, tmp_path, monkeypatch, most):
     """Bit for bit, also where pauses (every 6 steps) and the end cut a dispatch short, and rows are left out."""
-    lengths, make = [], train_module.make_dispatch
+    lengths = []
 
-    def counted(train_step, *more):
-        dispatch = make(train_step, *more)
-        return lambda state, tables, fed: lengths.append(len(fed["tokens"])) or dispatch(state, tables, fed)
+    class Counted(Dispatch):
+        def __call__(self, state, fed):
+            lengths.append(len(fed["tokens"]))
+            return super().__call__(state, fed)
 
-    monkeypatch.setattr(train_module, "make_dispatch", counted)
+    monkeypatch.setattr(train_module, "Dispatch", Counted)
     every = 1 if most == 4 else 5
     train(small(shard_folder, train__steps_per_dispatch=most, train__log_every=every), tmp_path / "run", quiet=True)
     assert lengths == ([4, 1, 1, 4, 1, 1] if most == 4 else [1] * 12)
@@ -353,19 +355,17 @@ from tsjax import sharding, train as train_module
 from tsjax.config import MeshConfig
 
 shards, folder, changes, meshes = Path(sys.argv[1]), Path(sys.argv[2]), *map(json.loads, sys.argv[3:])
-make, seen = train_module.make_dispatch, []
+seen = []
 
-def watched(train_step, feed, shardings):
-    dispatch = make(train_step, feed, shardings)
-    def call(state, tables, fed):
-        new = dispatch(state, tables, fed)
+class Watched(train_module.Dispatch):
+    def __call__(self, state, fed):
+        new = super().__call__(state, fed)
         moments = [x for path, x in jax.tree_util.tree_leaves_with_path(new[0]["optimizer"]) if "down" in str(path)]
         for x in (new[0]["params"]["blocks.0.mlp.down.kernel"], *moments):
             seen.append(x.addressable_data(0).size / x.size)
         return new
-    return call
 
-train_module.make_dispatch = watched
+train_module.Dispatch = Watched
 for name, (fsdp, tensor) in meshes.items():
     config = dataclasses.replace(small(shards, **changes), mesh=MeshConfig(fsdp, tensor))
     train_module.train(config, folder / name, quiet=True)

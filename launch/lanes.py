@@ -1,0 +1,27 @@
+"""`--lanes FIELD=V1,V2`: the runs that one `tsjax train` trains together, one for each combination of values."""
+
+import itertools
+
+from launch import config_file
+from tsjax.config import Config
+from tsjax.errors import UserError
+
+
+def lane_configs(spec: str, overrides: list[str], lanes: list[str]) -> dict[str, Config]:
+    """Name of its folder -> config of each lane: the product of the `lanes`, each `SECTION.FIELD=V1,V2,...`."""
+    axes: dict[str, list[str]] = {}
+    for text in lanes:
+        field, equals, values = text.removeprefix("--config.").partition("=")
+        listed = [value.strip() for value in values.split(",")]
+        if not equals or not all(listed) or len(set(listed)) < len(listed) or field in axes:
+            raise UserError(expected="--lanes SECTION.FIELD=V1,V2,... with values that differ, each field once",
+                            found=text, todo="write for example --lanes train.seed=0,1,2,3")  # fmt: skip
+        axes[field] = listed
+    leaves = [field.rpartition(".")[2] for field in axes]
+    names = [leaf if leaves.count(leaf) == 1 else field for field, leaf in zip(axes, leaves, strict=True)]
+    configs = {}
+    for chosen in itertools.product(*axes.values()):
+        own = [f"--config.{field}={value}" for field, value in zip(axes, chosen, strict=True)]
+        folder = "_".join(f"{name}={value}" for name, value in zip(names, chosen, strict=True))
+        configs[folder] = config_file.load(spec, overrides + own)
+    return configs
