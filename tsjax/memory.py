@@ -28,7 +28,7 @@ class Memory:
         parts = {
             "parameters": self.parameters,
             "optimizer": self.optimizer,
-            "token set": self.tables,
+            "tables": self.tables,
             "work": self.work,
         }
         text = ", ".join(f"{bytes_text(size)} {name}" for name, size in parts.items() if size)

@@ -38,6 +38,15 @@ class Timetable:
             to_pause.append((1 << step.bit_length()) - step)
         return most if min(to_pause) >= most else 1
 
+    def single(self, most: int) -> int:
+        """Steps of the whole run that are sent alone although `most` might be sent together."""
+        step = singles = 0
+        while step < self.steps:
+            length = self.dispatch(step, most)
+            singles += length < most
+            step += length
+        return singles
+
     def _due(self, step: int, every: int | None) -> bool:
         return every is not None and step > 0 and (step % every == 0 or step == self.steps)
 

@@ -144,6 +144,9 @@ def _train(
         display.say(f"{lanes}{parameters:,} parameters, {total:,} steps of {tokens_per_step:,} tokens, "
                     f"{len(rows) / first.train.batch_size:,.1f} steps an epoch")  # fmt: skip
         display.say(f"attention kernel {kernel}: {why}")
+        if (single := timetable.single(first.train.steps_per_dispatch)) > total // 10:
+            display.say(f"warning: {single:,} of {total:,} steps are sent one at a time, because a pause is due before "
+                        f"{first.train.steps_per_dispatch} are done: let checkpoint, eval and sample be due at multiples")  # fmt: skip
         if step:
             display.say(f"continuing from step {step}")
 

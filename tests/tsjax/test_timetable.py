@@ -40,3 +40,10 @@ def test_a_run_that_continues_has_the_dispatches_of_one_that_never_stopped(table
 def test_as_many_as_fit():
     assert dispatches(Timetable(20, 10, None, None), 0, 4) == [0, 4, 8, 9, 10, 14, 18, 19, 20]
     assert dispatches(Timetable(9, None, None, None, True), 0, 2) == [0, 1, 2, 4, 6, 8, 9]
+
+
+def test_how_many_steps_go_alone():
+    assert Timetable(20, None, None, None).single(1) == 0
+    assert Timetable(20, None, None, None).single(8) == 4
+    assert Timetable(20, 5, None, None).single(4) == 4
+    assert Timetable(20, 5, 10, None).single(8) == 20
