@@ -146,7 +146,7 @@ def _train(
         display.say(f"attention kernel {kernel}: {why}")
         if (single := timetable.single(first.train.steps_per_dispatch)) > total // 10:
             display.say(f"warning: {single:,} of {total:,} steps are sent one at a time, because a pause is due before "
-                        f"{first.train.steps_per_dispatch} are done: let checkpoint, eval and sample be due at multiples")  # fmt: skip
+                        f"{first.train.steps_per_dispatch} are done: make the pauses multiples of that")  # fmt: skip
         if step:
             display.say(f"continuing from step {step}")
 
