@@ -5,6 +5,11 @@ each of the forward's. Norms, activations, soft-caps and softmax are left out (u
 """
 
 import dataclasses
+import functools
+import time
+
+import jax
+import jax.numpy as jnp
 
 from tsjax.model_config import GATED, ModelConfig, head_shape, layer_patterns, mlp_width
 
@@ -57,10 +62,48 @@ def _mlp_matrices(config: ModelConfig) -> int:
 
 
 @dataclasses.dataclass(frozen=True)
+class FlopsByComponent:
+    """Training operations per token; `total` is their sum. Looking up embeddings takes none."""
+
+    projections: float  # queries, keys, values and the attention's output
+    scores: float  # q k^T, and the probabilities times the values, over the keys that the masks leave
+    mlp: float
+    head: float  # hidden states -> logits, tied or not
+
+    @property
+    def total(self) -> float:
+        return sum(dataclasses.astuple(self))
+
+
+def flops_by_component(config: ModelConfig) -> FlopsByComponent:
+    """Exact: the causal half and the local window are counted key by key (mean over the context).
+
+    What a backward pass computes again (`model.remat`, the blocked kernel's scores) is not counted: the same model
+    trained on the same token costs the same, however it is computed.
+    """
+    T = config.context
+    seen = sum(mean_keys(T, config.window if pattern == "local" else T) for pattern, _ in layer_patterns(config))
+    return _by_component(config, seen)
+
+
+def _by_component(config: ModelConfig, keys: float) -> FlopsByComponent:
+    """`keys`: those that a query meets, summed over the layers."""
+    E, L = config.width, config.layers
+    H, K, D = head_shape(config)
+    # Two operations for each weight or product, three matmuls of that size for a training step.
+    return FlopsByComponent(
+        projections=6.0 * L * E * (2 * H + 2 * K) * D,
+        scores=12.0 * H * D * keys,
+        mlp=6.0 * L * _mlp_matrices(config) * E * mlp_width(config),
+        head=6.0 * config.vocab_size * E,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class Flops:
     """Training operations per token, under three conventions.
 
-    exact: matmuls, and attention over the keys that the causal and local masks leave (mean over the context).
+    exact: matmuls, and attention over the keys that the causal and local masks leave: `flops_by_component`'s total.
     full: matmuls, and attention over all `context` keys, as PaLM (Chowdhery et al. 2022, appendix B) counts.
     six_n: 6 x parameters of the blocks (Kaplan et al. 2020, section 2.1).
     """
@@ -71,17 +114,10 @@ class Flops:
 
 
 def count_flops(config: ModelConfig) -> Flops:
-    parameters = count_parameters(config)
-    E, T = config.width, config.context
-    H, K, D = head_shape(config)
-    weights = config.layers * (E * (2 * H + 2 * K) * D + _mlp_matrices(config) * E * mlp_width(config))
-    weights += config.vocab_size * E
-    seen = sum(mean_keys(T, config.window if pattern == "local" else T) for pattern, _ in layer_patterns(config))
-    # Scores and the weighted sum of values: two matmuls of H x D per key seen.
     return Flops(
-        exact=3 * (2 * weights + 4 * H * D * seen),
-        full=3 * (2 * weights + 4 * H * D * T * config.layers),
-        six_n=6.0 * parameters.blocks,
+        exact=flops_by_component(config).total,
+        full=_by_component(config, config.context * config.layers).total,
+        six_n=6.0 * count_parameters(config).blocks,
     )
 
 
@@ -91,13 +127,73 @@ def mean_keys(context: int, window: int) -> float:
     return (w * (w + 1) / 2 + (context - w) * w) / context
 
 
-# Dense bfloat16 peak, operations/s, from the makers' data sheets; the first name that the device's kind contains wins.
+# Dense bfloat16 peak of one JAX device, operations/s, from the makers' data sheets (NVIDIA prints the sparse figure,
+# twice this, for most). The first name that the device's kind contains wins, so that "H100 PCIe" stands before "H100".
 _PEAKS = {
-    "H200": 989e12, "H100": 989e12, "A100": 312e12, "L40": 181e12, "L4": 121e12, "4090": 165e12, "V100": 125e12,
-    "TPU v6": 918e12, "TPU v5p": 459e12, "TPU v5": 197e12, "TPU v4": 275e12, "TPU v3": 123e12,
+    "GB200": 2500e12, "B200": 2250e12, "H200 NVL": 835e12, "H100 NVL": 835e12, "H100 PCIe": 756e12, "H200": 989e12,
+    "H100": 989e12, "A100": 312e12, "L40S": 362e12, "L40": 181e12, "L4": 121e12, "RTX 5090": 209e12, "RTX 4090": 165e12,
+    "TPU v6": 918e12, "TPU v5 lite": 197e12, "TPU v5e": 197e12, "TPU v5": 459e12, "TPU v4": 275e12,
 }  # fmt: skip
 
 
 def peak_flops(device_kind: str) -> float | None:
-    """bfloat16 peak of one device; None where it is not known (any CPU)."""
+    """bfloat16 peak of one device by its data sheet; None where it is not known (any CPU)."""
     return next((peak for name, peak in _PEAKS.items() if name.lower() in device_kind.lower()), None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Peak:
+    """What one device can do, as far as it is known."""
+
+    operations_per_second: float
+    source: str  # "data sheet" or "measured"
+
+
+@functools.lru_cache
+def peak(dtype: str) -> Peak:
+    """Matmul peak of this process's first device in `dtype` (float32, bfloat16), operations/s.
+
+    bfloat16 on a known device is the data sheet's figure. All else is measured, once per process and for at most about
+    a second: what float32 reaches depends on whether the matmul units round it (TF32), and a CPU has no data sheet.
+    """
+    known = peak_flops(jax.local_devices()[0].device_kind) if dtype == "bfloat16" else None
+    return Peak(known, "data sheet") if known else Peak(_measured_peak(jnp.dtype(dtype)), "measured")
+
+
+def _measured_peak(dtype: jnp.dtype) -> float:
+    """The best of several square matmuls, of a size that takes this device some 10 ms, as far as 8,192 goes."""
+    size, found = 512, 0.0
+    for _ in range(3):  # a small one keeps a large device waiting, so its rate is only a hint for the next size
+        found = max(found, _matmul_rate(size, dtype, seconds=0.1))
+        wanted = min(8192, round((0.01 * found / 2) ** (1 / 3) / 256) * 256)
+        if wanted <= size:
+            break
+        size = wanted
+    return found
+
+
+def _matmul_rate(size: int, dtype: jnp.dtype, seconds: float) -> float:
+    """Operations/s of `size` x `size` matmuls: the best of at least three, for about so many seconds."""
+
+    @jax.jit
+    def multiply(x, w):
+        return x @ w
+
+    @jax.jit
+    def start():  # variance 1 stays 1 under each product
+        key = jax.random.key(0)
+        x, w = (jax.random.normal(k, (size, size), dtype) for k in jax.random.split(key))
+        return x, w * size**-0.5
+
+    x, w = jax.block_until_ready(start())
+    x = jax.block_until_ready(multiply(x, w))  # compiled
+    best, left = 0.0, 3
+    end = time.perf_counter() + seconds
+    while left > 0 or time.perf_counter() < end:
+        begin = time.perf_counter()
+        for _ in range(4):  # one after another, without the wait for the host between them
+            x = multiply(x, w)
+        jax.block_until_ready(x)
+        best = max(best, 4 * 2 * size**3 / (time.perf_counter() - begin))
+        left -= 1
+    return best

@@ -61,14 +61,14 @@ class ModelConfig:
     )
     remat: str = knob(
         "none",
-        "what a block computes again in the backward pass to save memory: nothing; dots = all but its weight matmuls; "
-        "blocks = all of it",
+        "what the backward pass computes again instead of keeping it: none; dots = all of a block but its matmuls with "
+        "weights; blocks = all of it",
         ("none", "dots", "blocks"),
     )
     layer_scan: str = knob(
         "auto",
         "layers as a loop over one period of the patterns: slower steps, a compile time that layers don't add to; "
-        f"auto = above {SCAN_ABOVE} layers",
+        f"auto = above {SCAN_ABOVE} layers, and wherever remat is on",
         ("auto", "yes", "no"),
     )
 
@@ -100,9 +100,14 @@ def layer_period(config: ModelConfig) -> int:
 
 
 def scanned_layers(config: ModelConfig) -> int:
-    """How many layers, from the first on, run as a loop over whole periods of the patterns; 0 = all are unrolled."""
+    """How many layers, from the first on, run as a loop over whole periods of the patterns; 0 = all are unrolled.
+
+    Rematerialisation wants the loop: in an unrolled program XLA's CPU compiler computes everything again so early that
+    no memory is saved (docs/lab-book.md, 2026-11-21).
+    """
     whole = config.layers - config.layers % layer_period(config)
-    wanted = config.layers > SCAN_ABOVE if config.layer_scan == "auto" else config.layer_scan == "yes"
+    pays = config.layers > SCAN_ABOVE or config.remat != "none"
+    wanted = pays if config.layer_scan == "auto" else config.layer_scan == "yes"
     return whole if wanted and whole >= 2 * layer_period(config) else 0
 
 
