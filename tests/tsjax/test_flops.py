@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import time
 from types import SimpleNamespace
 
@@ -16,7 +17,7 @@ from tsjax.config import Config, ModelConfig
 from tsjax.model_config import head_shape, layer_patterns
 from tsjax.step import loss_sums
 
-# Wide enough that what the formulas leave out (norms, softmax, activations, rope) is a few percent.
+# Wide enough that what the formulas leave out (norms, softmax, activations, rope) is under a percent.
 SHAPE = dict(vocab_size=2048, context=256, width=512, layers=2, heads=4, mlp_width=1024)
 COUNTED = {
     "gpt_neo": ModelConfig(**families.gpt_neo(**SHAPE) | {"window": 100}),
@@ -65,7 +66,7 @@ def test_craftgpt_is_the_released_shape():
 def test_full_is_the_compilers_count_of_a_training_step(config):
     """The reference kernel computes all T x T scores. What the formula leaves out makes the compiler's count larger."""
     excess = compilers_count(reference(config)) / flops.count_flops(config).full - 1
-    assert 0 < excess < 0.05
+    assert 0 < excess < 0.01
 
 
 CHANGES = {
@@ -81,7 +82,7 @@ CHANGES = {
 def test_each_component_is_the_difference_of_two_models(name, component):
     """`projections` is what the other three leave of the whole, which the test above holds.
 
-    Scores have 2 x 2 x 128 operations of matmul each and some 10 of softmax, hence the wider band.
+    Scores have 2 x 2 x 128 operations of matmul each and a few of softmax, hence the wider band.
     """
     small, large = (reference(COUNTED[name], attention=("global",), **change) for change in CHANGES[component])
     found = compilers_count(large) - compilers_count(small)
@@ -93,7 +94,7 @@ def test_each_component_is_the_difference_of_two_models(name, component):
     ]
     assert [key for key in parts[0] if parts[0][key] != parts[1][key]] == [component]
     excess = found / (parts[1][component] - parts[0][component]) - 1
-    assert -0.001 < excess < (0.12 if component == "scores" else 0.05)
+    assert -0.001 < excess < (0.02 if component == "scores" else 0.01)
 
 
 def band_keys(config: ModelConfig) -> float:
@@ -118,7 +119,7 @@ def test_exact_is_the_compilers_count_of_the_blocked_kernel(config):
     assert seen < met < seen + config.layers * BLOCK
     expected = parts.total - parts.scores + 7 / 6 * per_key * met
     excess = compilers_count(dataclasses.replace(config, kernel="blocked")) / expected - 1
-    assert 0 < excess < 0.05
+    assert 0 < excess < 0.01
 
 
 @all_knobs
@@ -144,12 +145,10 @@ def test_recomputing_and_looping_cost_nothing_in_the_account():
 
 
 def test_measured_peak_is_what_a_matmul_reaches():
-    """Of the same machine in the same minute: within a factor of two, for other work may run beside the test."""
-    begin = time.perf_counter()
+    """Here and now; the machine may be busy with other things in one of the two measurements."""
     peak = flops.peak("float32")
-    assert time.perf_counter() - begin < 5  # compilation and a busy machine in it
     assert peak.source == "measured"
-    assert flops.peak("float32") is peak
+    assert flops.peak("float32") is peak, "measured once"
     n = 1024
     x = jax.random.normal(jax.random.key(0), (n, n))
     multiply = jax.jit(lambda x: x @ x)
@@ -159,7 +158,28 @@ def test_measured_peak_is_what_a_matmul_reaches():
         begin = time.perf_counter()
         multiply(x).block_until_ready()
         rates.append(2 * n**3 / (time.perf_counter() - begin))
-    assert 0.5 < peak.operations_per_second / max(rates) < 2
+    assert 0.2 < peak.operations_per_second / max(rates) < 5
+
+
+def test_rate_is_operations_over_seconds(monkeypatch):
+    """By a clock that says a millisecond has passed whenever it is asked: four products of 2 n^3 operations in one."""
+    monkeypatch.setattr(time, "perf_counter", functools.partial(next, itertools.count(step=2**-10)))
+    assert flops._matmul_rate(64, jnp.dtype("float32"), 0.1) == 4 * 2 * 64**3 * 2**10
+
+
+@pytest.mark.parametrize("rate", [1e9, 1.5e11, 2e13, 8e14])
+def test_measuring_picks_a_size_for_the_device(monkeypatch, rate):
+    """Products of 5 to 20 ms, or the smallest or largest size that is tried; small ones reach half the rate."""
+    tried = []
+
+    def fake_rate(size, dtype, seconds):
+        tried.append(size)
+        return rate if size > 1000 or rate < 1e12 else rate / 2
+
+    monkeypatch.setattr(flops, "_matmul_rate", fake_rate)
+    assert flops._measured_peak(jnp.dtype("float32")) == rate
+    assert len(tried) <= 3 and tried == sorted(set(tried))
+    assert tried[-1] in (512, 8192) or 0.005 < 2 * tried[-1] ** 3 / rate < 0.02
 
 
 DATA_SHEETS = [
