@@ -85,15 +85,8 @@ class MLP(nnx.Module):
         return self.down(activate(up) if self.gate is None else activate(self.gate(x_BxTxE)) * up)
 
 
-class Dropout:
-    """Zeroes a share of the entries and scales the rest; each call draws its own key."""
-
-    def __init__(self, rate: float, key: jax.Array | None):
-        self.rate, self.key, self.calls = rate, key, 0
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        if self.key is None or self.rate == 0:
-            return x
-        self.calls += 1
-        keep = jax.random.bernoulli(jax.random.fold_in(self.key, self.calls), 1 - self.rate, x.shape)
-        return jnp.where(keep, x / (1 - self.rate), 0)
+def dropout(x: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
+    """Zeroes a share `rate` of the entries and scales the rest; x itself without a key. One key for one use."""
+    if key is None or rate == 0:
+        return x
+    return jnp.where(jax.random.bernoulli(key, 1 - rate, x.shape), x / (1 - rate), 0)

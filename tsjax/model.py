@@ -11,9 +11,17 @@ import jax.numpy as jnp
 from flax import nnx
 
 from tsjax.attention import attend, attend_cached, choose
-from tsjax.layers import MLP, Dropout, Linear, Norm, normal, rotate
+from tsjax.layers import MLP, Linear, Norm, dropout, normal, rotate
 from tsjax.linear import einsum_float32
-from tsjax.model_config import ModelConfig, attention_scale, head_shape, layer_patterns, residual_std
+from tsjax.model_config import (
+    ModelConfig,
+    attention_scale,
+    head_shape,
+    layer_patterns,
+    layer_period,
+    residual_std,
+    scanned_layers,
+)
 from tsjax.scoring import Scoring, soft_capped
 
 Params = dict[str, jax.Array]
@@ -77,9 +85,12 @@ class Attention(nnx.Module):
         # At first one more key of score 0 and value 0.
         self.sinks = nnx.Param(jnp.zeros(self.heads)) if config.attn_sinks else None
 
-    def __call__(self, x_BxTxE, positions_BxT, segments_BxT, drop) -> jax.Array:
+    def __call__(self, x_BxTxE, positions_BxT, segments_BxT, key) -> jax.Array:
+        """Dropout of the probabilities only where a key is given."""
         q, k, v = self._project(x_BxTxE, positions_BxT)
         kernel, _ = choose(self.config)
+        rate = self.config.attn_dropout
+        drop = functools.partial(dropout, rate=rate, key=key) if rate and key is not None else None
         o = attend(q, k, v, self.scoring, sinks_H=self._sinks_H, segments_BxT=segments_BxT, drop=drop, kernel=kernel)
         return self.out(o.reshape(*x_BxTxE.shape[:2], -1))
 
@@ -114,30 +125,35 @@ class Block(nnx.Module):
 
     def __init__(self, config: ModelConfig, pattern: str, position: str, *, rngs: nnx.Rngs):
         self.post = config.norm_position == "post"
+        self.dropout = config.dropout
         self.attention_norm = residual_norm(config)
         self.attention = Attention(config, pattern, position, rngs=rngs)
         has_mlp = config.mlp != "none"
         self.mlp_norm = residual_norm(config) if has_mlp else None
         self.mlp = MLP(config, rngs=rngs) if has_mlp else None
 
-    def __call__(self, x_BxTxE, positions_BxT, segments_BxT, drop, attention_drop):
+    def __call__(self, x_BxTxE, positions_BxT, segments_BxT, key):
+        """`key`: of this block's dropout; None = none."""
+        keys = [None] * 3 if key is None else list(jax.random.split(key, 3))
+
         def attend(x_BxTxE):
-            return drop(self.attention(x_BxTxE, positions_BxT, segments_BxT, attention_drop)), None
+            attended = self.attention(x_BxTxE, positions_BxT, segments_BxT, keys[0])
+            return dropout(attended, self.dropout, keys[1]), None
 
         x, _ = self._add(x_BxTxE, self.attention_norm, attend)
-        return self._feed_forward(x, drop)
+        return self._feed_forward(x, keys[2])
 
     def extend(self, x_BxTxE, positions_BxT, cache, slot, start_B):
         def attend(x_BxTxE):
             return self.attention.extend(x_BxTxE, positions_BxT, cache, slot, start_B)
 
         x, cache = self._add(x_BxTxE, self.attention_norm, attend)
-        return self._feed_forward(x, lambda x: x), cache
+        return self._feed_forward(x, None), cache
 
-    def _feed_forward(self, x_BxTxE, drop):
+    def _feed_forward(self, x_BxTxE, key):
         if self.mlp is None:
             return x_BxTxE
-        return self._add(x_BxTxE, self.mlp_norm, lambda x: (drop(self.mlp(x)), None))[0]
+        return self._add(x_BxTxE, self.mlp_norm, lambda x: (dropout(self.mlp(x), self.dropout, key), None))[0]
 
     def _add(self, x_BxTxE, norm, branch):
         """The stream with a branch's output added, and what else the branch returns."""
@@ -146,6 +162,19 @@ class Block(nnx.Module):
             return norm(x_BxTxE + y), rest
         y, rest = branch(norm(x_BxTxE))
         return x_BxTxE + y, rest
+
+
+def _rematerialized(block, remat: str, in_loop: bool):
+    """`block`, of whose values the backward pass finds only some and computes the others again.
+
+    Matmuls with weights have no batch axes, those of attention do: `dots` keeps the first and never T x T scores. Inside
+    a loop the compiler can't merge the second computation with the first, so nothing need keep it from doing so.
+    """
+    if remat == "none":
+        return block
+    policies = jax.checkpoint_policies
+    policy = {"dots": policies.dots_with_no_batch_dims_saveable, "blocks": policies.nothing_saveable}[remat]
+    return jax.checkpoint(block, policy=policy, prevent_cse=not in_loop)
 
 
 def residual_norm(config: ModelConfig) -> Norm:
@@ -181,14 +210,40 @@ class Decoder(nnx.Module):
         """Hidden states after the last norm, B x T x E. Dropout only where a key is given."""
         if positions_BxT is None:
             positions_BxT = jnp.arange(tokens_BxT.shape[1])[None]
-        drop = Dropout(self.config.dropout, dropout_key)
-        attention_drop = None
-        if self.config.attn_dropout and dropout_key is not None:
-            attention_drop = Dropout(self.config.attn_dropout, jax.random.fold_in(dropout_key, 2**31))
-        x = drop(self._embed(tokens_BxT, positions_BxT))
-        for block in self.blocks:
-            x = block(x, positions_BxT, segments_BxT, drop, attention_drop)
-        return self._end(x)
+        embedding_key = None if dropout_key is None else jax.random.fold_in(dropout_key, 0)
+        x = dropout(self._embed(tokens_BxT, positions_BxT), self.config.dropout, embedding_key)
+        return self._end(self._through_blocks(x, positions_BxT, segments_BxT, dropout_key))
+
+    def _through_blocks(self, x_BxTxE, positions_BxT, segments_BxT, dropout_key):
+        """All blocks in turn, the first of them as a loop over periods of the pattern where `scanned_layers` says so.
+
+        Unrolled or not, a layer has the same dropout key: it is made from its number.
+        """
+        graphs, states = zip(*(nnx.split(block) for block in self.blocks), strict=True)
+
+        def run(x_BxTxE, graph, state, layer, in_loop):
+            key = None if dropout_key is None else jax.random.fold_in(dropout_key, layer + 1)
+
+            def block(state, x_BxTxE, key):
+                return nnx.merge(graph, state)(x_BxTxE, positions_BxT, segments_BxT, key)
+
+            return _rematerialized(block, self.config.remat, in_loop)(state, x_BxTxE, key)
+
+        scanned, period = scanned_layers(self.config), layer_period(self.config)
+        if scanned:
+            # Parameters are kept per layer, so they are stacked here: those at each place of the period together.
+            stacks = [jax.tree.map(lambda *p: jnp.stack(p), *states[i:scanned:period]) for i in range(period)]
+
+            def one_period(x_BxTxE, given):
+                first, states = given
+                for i in range(period):
+                    x_BxTxE = run(x_BxTxE, graphs[i], states[i], first + i, in_loop=True)
+                return x_BxTxE, None
+
+            x_BxTxE, _ = jax.lax.scan(one_period, x_BxTxE, (jnp.arange(0, scanned, period), stacks))
+        for layer in range(scanned, self.config.layers):
+            x_BxTxE = run(x_BxTxE, graphs[layer], states[layer], layer, in_loop=False)
+        return x_BxTxE
 
     def logits(self, x_BxTxE: jax.Array) -> jax.Array:
         """B x T x V, float32."""

@@ -6,6 +6,7 @@ import math
 from tsjax.knobs import knob, refuse, refuse_idle
 
 GATED = ("swiglu", "geglu")
+SCAN_ABOVE = 12  # layers that are still unrolled: docs/lab-book.md, 2026-11-21, layer scan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +59,18 @@ class ModelConfig:
         "attention kernel; auto = the first of these that can do the rest",
         ("auto", "cudnn", "blocked", "reference"),
     )
+    remat: str = knob(
+        "none",
+        "what the backward pass computes again instead of keeping it: none; dots = all of a block but its matmuls with "
+        "weights; blocks = all of it",
+        ("none", "dots", "blocks"),
+    )
+    layer_scan: str = knob(
+        "auto",
+        "layers as a loop over one period of the patterns: slower steps, a compile time that layers don't add to; "
+        f"auto = above {SCAN_ABOVE} layers, and wherever remat is on",
+        ("auto", "yes", "no"),
+    )
 
     def __post_init__(self) -> None:
         for name in ("attention", "position"):  # a lone word is a pattern of one
@@ -79,6 +92,23 @@ def layer_patterns(config: ModelConfig) -> list[tuple[str, str]]:
     """(attention, position) of each layer."""
     patterns = config.attention, config.position
     return [(patterns[0][i % len(patterns[0])], patterns[1][i % len(patterns[1])]) for i in range(config.layers)]
+
+
+def layer_period(config: ModelConfig) -> int:
+    """Layers after which (attention, position) repeats."""
+    return math.lcm(len(config.attention), len(config.position))
+
+
+def scanned_layers(config: ModelConfig) -> int:
+    """How many layers, from the first on, run as a loop over whole periods of the patterns; 0 = all are unrolled.
+
+    Rematerialisation wants the loop: in an unrolled program XLA's CPU compiler computes everything again so early that
+    no memory is saved (docs/lab-book.md, 2026-11-21).
+    """
+    whole = config.layers - config.layers % layer_period(config)
+    pays = config.layers > SCAN_ABOVE or config.remat != "none"
+    wanted = pays if config.layer_scan == "auto" else config.layer_scan == "yes"
+    return whole if wanted and whole >= 2 * layer_period(config) else 0
 
 
 def attention_scale(config: ModelConfig) -> float:
@@ -120,6 +150,10 @@ def check_model(model: ModelConfig) -> None:
         except ValueError:
             refuse("config.model.attn_scale as none, head_dim, d_model or a number", repr(model.attn_scale),
                    "choose one")  # fmt: skip
+    if model.layer_scan == "yes" and model.layers < 2 * layer_period(model):
+        refuse("two periods of the layers' patterns at least, for config.model.layer_scan=yes",
+               f"{model.layers} layers, a period of {layer_period(model)}",
+               "leave config.model.layer_scan at auto or add layers")  # fmt: skip
     for name in ("dropout", "attn_dropout"):
         if getattr(model, name) >= 1:
             refuse(f"config.model.{name} below 1", str(getattr(model, name)), "lower it")

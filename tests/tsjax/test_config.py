@@ -77,6 +77,7 @@ CHANGED = dict(
     norm_position="post", position=("learned",), rope_theta=5.0, attention=("local", "global"), window=9, attn_scale="none",
     attn_soft_cap=50.0, attn_sinks=True, qk_norm=True, mlp="gelu", mlp_width=20, bias="all", tied=False, final_soft_cap=30.0,
     init_std=0.5, dropout=0.5, attn_dropout=0.5, dtype="bfloat16", kernel="reference",
+    remat="dots", layer_scan="yes",
 )  # fmt: skip
 
 

@@ -68,11 +68,6 @@ def tokens(config: ModelConfig, rows: int = 2, length: int = 40, seed: int = 3) 
 
 
 @all_knobs
-def test_parameter_count_is_the_formula(config):
-    assert sum(p.size for p in model.abstract(config).values()) == flops.count_parameters(config).total
-
-
-@all_knobs
 def test_causal_by_gradient(config):
     """The output at t depends on the input embedding at t and before, and on nothing after."""
     params, probe = make(config), 17
@@ -153,33 +148,6 @@ def test_initial_spread_of_every_matrix(knobs, writers):
         residual = name.endswith((".attention.out.kernel", ".mlp.down.kernel"))
         expected = 0.02 / (writers**0.5 if residual else 1)
         assert abs(float(p.std()) / expected - 1) < 5 / (2 * p.size) ** 0.5, name
-
-
-COUNTED = ("llama_gqa", "gpt2", "gpt_neo", "gemma", "sinks_and_nope", "attention_only")
-
-
-@pytest.mark.parametrize("config", [KNOBS[name] for name in COUNTED], ids=COUNTED)
-def test_flops_are_the_compilers(config):
-    """The analytic count against XLA's own on the unrolled reference model, forward, T long."""
-    config = dataclasses.replace(config, kernel="reference", width=128, heads=4, mlp_width=512, vocab_size=512,
-                                 context=64, window=64)  # fmt: skip
-    params = model.abstract(config)
-
-    def forward(params, ids):
-        decoder = model.bind(config, params)
-        return decoder.logits(decoder(ids))
-
-    lowered = jax.jit(forward).lower(params, jax.ShapeDtypeStruct((2, 64), jnp.int32))
-    counted = lowered.cost_analysis()["flops"] / 128
-    # The reference kernel computes all keys, so the count of full attention is the one to meet.
-    assert abs(counted / (flops.count_flops(config).full / 3) - 1) < 0.06
-
-
-def test_flops_know_the_mask():
-    config = KNOBS["gpt_neo"]
-    exact = flops.count_flops(config)
-    seen = [sum(min(t + 1, w) for t in range(96)) / 96 for w in (96, 7)]
-    assert exact.full - exact.exact == pytest.approx(3 * 4 * 32 * (2 * 96 - sum(seen)))
 
 
 WIRED = ("gpt_neo", "llama_gqa", "gemma", "alibi_post_norm", "attention_only")
@@ -263,8 +231,7 @@ def test_bfloat16_compute_stays_near_float32():
 
 def test_dropout_needs_a_key_and_keeps_the_mean():
     x = jnp.ones((1000, 100))
-    assert (layers.Dropout(0.5, None)(x) == 1).all()
-    drop = layers.Dropout(0.3, jax.random.key(0))
-    first, second = drop(x), drop(x)
+    assert (layers.dropout(x, 0.5, None) == 1).all()
+    first, second = (layers.dropout(x, 0.3, jax.random.key(seed)) for seed in range(2))
     assert abs(float(first.mean()) - 1) < 0.01 and abs(float((first == 0).mean()) - 0.3) < 0.01
     assert not (first == second).all()
