@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from launch import environment
+from launch import environment, processes
 from tsjax.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INTERRUPTED, EXIT_REQUEUE, UserError
 from tsjax.stop import Stop
 
@@ -73,6 +73,7 @@ def make_parser() -> Parser:
     p.add_argument("--config.SECTION.FIELD=VALUE", dest="overrides", action="append", default=[], help="change a field")
     p.add_argument("--run", type=Path, help="run folder (default runs/<config name>)")
     p.add_argument("--fresh", action="store_true", help="start over; the old run is kept under another name")
+    processes.process_arguments(p)
 
     p = verb("sample", "Write stories with a trained run.",
              "tsjax sample runs/1m --prompt 'Once upon a time' --temperature 0.8 --count 3")  # fmt: skip
@@ -206,13 +207,15 @@ def run_verb(arguments: argparse.Namespace, overrides: list[str]) -> int:
             from launch import config_file
 
             config = config_file.load(arguments.config, overrides)
+            leads = processes.join(arguments, stop)
             from tsjax.train import train
 
             folder = arguments.run or Path("runs") / Path(arguments.config).name.replace(".py", "").replace(":", "-")
-            result = train(config, folder, fresh=arguments.fresh, stop=stop)
+            with processes.together(config):
+                result = train(config, folder, fresh=arguments.fresh, stop=stop)
             if result is not None:
                 print(f"done: {folder}")
-            return exit_code(stop, result)
+            return exit_code(stop, result, quiet=not leads)
         case "sample":
             from launch.sample import sample
 
@@ -228,15 +231,15 @@ def run_verb(arguments: argparse.Namespace, overrides: list[str]) -> int:
     return EXIT_DONE
 
 
-def exit_code(stop: Stop, result: object) -> int:
-    """Done, or saved because a signal asked for it."""
+def exit_code(stop: Stop, result: object, quiet: bool = False) -> int:
+    """Done, or saved because a signal asked for it: this process, or another one that trains with it."""
     if result is not None:
         return EXIT_DONE
-    if stop.signal == signal.SIGINT:
-        print("saved; the same command without --fresh continues", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    print("saved after SIGTERM; the same command without --fresh continues", file=sys.stderr)
-    return EXIT_REQUEUE
+    interrupted = stop.signal == signal.SIGINT
+    if not quiet:
+        after = "" if interrupted else " after SIGTERM"
+        print(f"saved{after}; the same command without --fresh continues", file=sys.stderr)
+    return EXIT_INTERRUPTED if interrupted else EXIT_REQUEUE
 
 
 if __name__ == "__main__":
