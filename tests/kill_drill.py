@@ -89,7 +89,8 @@ def start(data: Path, run: Path, number: int | None = None, phase: str = "", at:
         phase,
         str(at),
     ]
-    environment = os.environ | {"JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": str(data.parent / "xla")}
+    own = {"JAX_COMPILATION_CACHE_DIR": str(data.parent / "xla"), "JAX_DISABLE_MOST_OPTIMIZATIONS": "false"}
+    environment = os.environ | {"JAX_PLATFORMS": "cpu"} | own
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, cwd=ROOT)
 
 

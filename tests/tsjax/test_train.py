@@ -22,6 +22,7 @@ from tsjax.train import train
 from tsjax.trained import open_trained
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.usefixtures("as_shipped")
 
 
 def small(shard_folder: Path, **changes) -> Config:
@@ -44,7 +45,7 @@ def rows(run: Path, name: str = "metrics.jsonl") -> list[dict]:
 
 
 @pytest.fixture(scope="module")
-def finished(shard_folder, tmp_path_factory) -> tuple[Path, Config]:
+def finished(shard_folder, tmp_path_factory, as_shipped) -> tuple[Path, Config]:
     run, config = tmp_path_factory.mktemp("runs") / "small", small(shard_folder)
     assert train(config, run, quiet=True)["steps"] == 12
     return run, config
