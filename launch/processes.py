@@ -7,12 +7,13 @@ import os
 import re
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tsjax.config import Config
-from tsjax.errors import EXIT_REQUEUE, UserError
+from tsjax.errors import EXIT_BAD_INPUT, EXIT_REQUEUE, UserError
 from tsjax.stop import Stop
 
 WAIT = 300  # seconds that the processes wait for each other at the start: hosts boot at different times
@@ -37,10 +38,11 @@ def process_arguments(p: argparse.ArgumentParser) -> None:
 
 
 def join(arguments: argparse.Namespace, stop: Stop) -> bool:
-    """Finds the other processes, if there are any; returns whether this is the one that prints.
+    """Finds the other processes, if there are any; returns whether this is the one that prints. Installs `stop`.
 
-    Call it before JAX looks for devices. Nothing happens, and JAX is not imported, where neither a flag nor the
-    environment speaks of several. Raises UserError for flags that don't fit together or peers that don't come.
+    Call it in the main thread, before JAX looks for devices. Nothing happens, and JAX is not imported, where neither a
+    flag nor the environment speaks of several. Raises UserError for flags that don't fit together; ends
+    the process, with one line, when the others don't come.
     """
     where = found_by_flags(arguments.coordinator, arguments.processes, arguments.process)
     if where is None and not several(os.environ):
@@ -50,25 +52,28 @@ def join(arguments: argparse.Namespace, stop: Stop) -> bool:
     def connect() -> None:
         try:
             jax.distributed.initialize(
-                **(where or {}), initialization_timeout=WAIT, heartbeat_timeout_seconds=LOST,
+                **(where or {}), initialization_timeout=WAIT + 60, heartbeat_timeout_seconds=LOST,
                 shutdown_timeout_seconds=LEAVE,
             )  # fmt: skip
         except Exception as error:
             failed.append(error)
 
     # In a thread, so that a signal is heard meanwhile: nothing has begun, so there is nothing to save.
+    # And it is we who stop waiting: JAX would abort.
     failed: list[Exception] = []
+    deadline = time.monotonic() + WAIT
     thread = threading.Thread(target=connect, daemon=True)
     thread.start()
-    while thread.is_alive() and not stop:
+    while thread.is_alive() and not stop and time.monotonic() < deadline:
         thread.join(0.1)
     if stop:
         end(EXIT_REQUEUE)
-    if failed:
-        raise UserError(
-            expected=f"all processes, within {WAIT} seconds", found=" ".join(str(failed[0]).split())[:300],
-            todo="give each process the same --coordinator, a free port, and its own --process; then start all again",
-        ) from failed[0]  # fmt: skip
+    if failed or thread.is_alive():
+        found = " ".join(str(failed[0]).split())[:300] if failed else "not all of them"
+        print(f"tsjax train: expected all processes within {WAIT} seconds; found {found}; start all of them, each with "
+              "the same --coordinator, a free port that all can reach, and its own --process", file=sys.stderr)  # fmt: skip
+        end(EXIT_BAD_INPUT)
+    stop.install()  # again: JAX has just put a handler of its own over SIGTERM, which would only take note of it
     leads = jax.process_index() == 0
     if not leads:  # prints of whatever library, too; errors go to stderr
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
