@@ -31,7 +31,9 @@ _GONE = re.compile(
 
 def process_arguments(p: argparse.ArgumentParser) -> None:
     g = p.add_argument_group("several processes (each host runs the same command; they share the run folder)")
-    g.add_argument("--coordinator", metavar="HOST:PORT", help="a free port of process 0's host, by a name that all know")
+    g.add_argument(
+        "--coordinator", metavar="HOST:PORT", help="a free port of process 0's host, by a name that all know"
+    )
     g.add_argument("--processes", metavar="N", help="how many; auto = as JAX finds them (TPU pods, Kubernetes; Slurm and "
                    "Open MPI need no flag)")  # fmt: skip
     g.add_argument("--process", metavar="I", help="which of them this is, 0 to N - 1; 0 writes the files and prints")
@@ -100,7 +102,9 @@ def found_by_flags(coordinator: str | None, processes: str | None, process: str 
     assert coordinator is not None and processes is not None and process is not None
     host, _, port = coordinator.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise UserError(expected="--coordinator HOST:PORT", found=coordinator, todo="name a free port of process 0's host")
+        raise UserError(
+            expected="--coordinator HOST:PORT", found=coordinator, todo="name a free port of process 0's host"
+        )
     if not processes.isdecimal() or int(processes) < 1:
         raise UserError(expected="--processes as a number, or auto", found=processes, todo="change it")
     if not process.isdecimal() or int(process) >= int(processes):

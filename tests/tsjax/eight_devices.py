@@ -1,6 +1,6 @@
 """Training steps on eight forced host devices against one of them, for test_sharding.py.
 
-    python -m tests.tsjax.eight_devices SHARDS OUT.json
+python -m tests.tsjax.eight_devices SHARDS OUT.json
 """
 
 import dataclasses
@@ -82,7 +82,9 @@ def main(folder: Path, out: Path) -> None:
 
     assert jax.device_count() == 8
     shards, found = open_shards(folder), {}
-    one = Mesh(np.array(jax.devices()[:1]).reshape(1, 1, 1), ("data", "fsdp", "tensor"), axis_types=(AxisType.Auto,) * 3)
+    one = Mesh(
+        np.array(jax.devices()[:1]).reshape(1, 1, 1), ("data", "fsdp", "tensor"), axis_types=(AxisType.Auto,) * 3
+    )
     for case, config in CASES.items():
         plain = dataclasses.replace(
             config, data=dataclasses.replace(config.data, resident="no"),
