@@ -149,12 +149,12 @@ def drill(folder: Path, data: Path, kills: int, seed: int, kills_per_run: int = 
 
 
 def terminate(folder: Path, data: Path, expected: dict[str, bytes]) -> None:
-    """SIGTERM once in each phase: exit code 75, a whole checkpoint of the last step, then equal files."""
+    """One run gets SIGTERM once in each phase: exit code 75, a whole checkpoint of the last step; in the end, equal files."""
     from tsjax.checkpoint import damage
 
+    run = folder / "terminated"
     for phase in PHASES:
-        run = folder / f"terminated-{phase}"
-        process = start(data, run, signal.SIGTERM, phase, 1 if phase == "compile" else 2)
+        process = start(data, run, signal.SIGTERM, phase, 2 if phase in ("train", "eval") else 1)
         _, errors = process.communicate()
         assert process.returncode == 75, f"SIGTERM in {phase}: exit {process.returncode}: {errors.decode()[-2000:]}"
         lines = (run / "metrics.jsonl").read_bytes().splitlines()
@@ -162,9 +162,10 @@ def terminate(folder: Path, data: Path, expected: dict[str, bytes]) -> None:
         saved = max(int(p.name) for p in (run / "checkpoints").iterdir() if p.name.isdigit())
         problem = damage(run / "checkpoints" / f"{saved:08d}")
         assert saved == trained and problem is None, f"SIGTERM in {phase}: saved {saved} of {trained} ({problem})"
-        finish(data, run)
-        assert files(run) == expected, f"SIGTERM in {phase}: the files differ"
-        print(f"SIGTERM in {phase}: exit 75 with step {saved} saved, equal", flush=True)
+        print(f"SIGTERM in {phase}: exit 75 with step {saved} saved", flush=True)
+    assert saved < STEPS, "the last phase too was met on the way"
+    finish(data, run)
+    assert files(run) == expected, "after SIGTERM in each phase the files differ"
 
 
 def free_port() -> int:
