@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from launch import environment
+from launch import environment, processes
 from tsjax.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INTERRUPTED, EXIT_REQUEUE, UserError
 from tsjax.stop import Stop
 
@@ -75,10 +75,10 @@ def make_parser() -> Parser:
     p.add_argument("--config.SECTION.FIELD=VALUE", dest="overrides", action="append", default=[], help="change a field")
     p.add_argument("--run", type=Path, help="run folder (default runs/<config name>)")
     p.add_argument("--fresh", action="store_true", help="start over; the old run is kept under another name")
-
     p.add_argument("--lanes", action="append", default=[], metavar="FIELD=V1,V2,...", help="train a run for each value in one "
                    "program, in folders below --run (again: every combination)")  # fmt: skip
     p.add_argument("--profile", action="store_true", help="trace a few steps into the run's profile folder")
+    processes.process_arguments(p)
 
     p = verb("sample", "Write stories with a trained run.",
              "tsjax sample runs/1m --prompt 'Once upon a time' --temperature 0.8 --count 3")  # fmt: skip
@@ -212,16 +212,18 @@ def run_verb(arguments: argparse.Namespace, overrides: list[str]) -> int:
             from launch.lanes import lane_configs
 
             configs = lane_configs(arguments.config, overrides, arguments.lanes)
+            leads = processes.join(arguments, stop)
             from tsjax.train import train_lanes
 
-            folder = arguments.run or Path("runs") / Path(arguments.config).name.replace(".py", "").replace(":", "-")
-            folders = [folder / name for name in configs]
-            results = train_lanes(
-                list(configs.values()), folders, fresh=arguments.fresh, stop=stop, profile=arguments.profile
-            )
+            run = arguments.run or Path("runs") / Path(arguments.config).name.replace(".py", "").replace(":", "-")
+            folders = [run / name for name in configs]
+            with processes.together(configs.values()):
+                results = train_lanes(
+                    list(configs.values()), folders, fresh=arguments.fresh, stop=stop, profile=arguments.profile
+                )
             if results is not None:
                 print(f"done: {', '.join(map(str, folders))}")
-            return exit_code(stop, results)
+            return exit_code(stop, results, quiet=not leads)
         case "sample":
             from launch.sample import sample
 
@@ -237,15 +239,15 @@ def run_verb(arguments: argparse.Namespace, overrides: list[str]) -> int:
     return EXIT_DONE
 
 
-def exit_code(stop: Stop, result: object) -> int:
-    """Done, or saved because a signal asked for it."""
+def exit_code(stop: Stop, result: object, quiet: bool = False) -> int:
+    """Done, or saved because a signal asked for it: this process, or another one that trains with it."""
     if result is not None:
         return EXIT_DONE
-    if stop.signal == signal.SIGINT:
-        print("saved; the same command without --fresh continues", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    print("saved after SIGTERM; the same command without --fresh continues", file=sys.stderr)
-    return EXIT_REQUEUE
+    interrupted = stop.signal == signal.SIGINT
+    if not quiet:
+        after = "" if interrupted else " after SIGTERM"
+        print(f"saved{after}; the same command without --fresh continues", file=sys.stderr)
+    return EXIT_INTERRUPTED if interrupted else EXIT_REQUEUE
 
 
 if __name__ == "__main__":

@@ -7,6 +7,26 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Compiling takes most of the time of these tests. Most of them compile what another one has compiled, so they share a
+# cache (`rm -r .pytest_cache` starts cold), and most hold something to a tolerance, so that code which the compiler did
+# not polish will do: half the time. Tests that promise equality bit for bit ask for `as_shipped`.
+CACHE = Path(__file__).parents[1] / ".pytest_cache" / "xla"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
+
+
+@pytest.fixture(scope="module")
+def as_shipped():
+    """Programs compiled from here to the end of the module, and by processes it starts, are those that users get."""
+    import jax
+
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "false")
+        yield
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture(autouse=True)

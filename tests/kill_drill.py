@@ -4,7 +4,8 @@
 
 SIGKILL at random moments of a 60-step run (while it compiles, trains, evaluates, inside checkpoint writes), several
 in one run; after the last restart metrics.jsonl and samples.jsonl must equal the uninterrupted run's. SIGTERM in each
-phase must exit 75 and continue to equal files. `tests/tsjax/test_kill.py` runs a short form of it.
+phase must exit 75 and continue to equal files. `tests/tsjax/test_kill.py` runs a short form of it. Last, `tsjax train`
+in two processes, of which one is killed: the other must end by itself, and both started again tell the same story.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -89,7 +91,8 @@ def start(data: Path, run: Path, number: int | None = None, phase: str = "", at:
         phase,
         str(at),
     ]
-    environment = os.environ | {"JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": str(data.parent / "xla")}
+    own = {"JAX_COMPILATION_CACHE_DIR": str(data.parent / "xla"), "JAX_DISABLE_MOST_OPTIMIZATIONS": "false"}
+    environment = os.environ | {"JAX_PLATFORMS": "cpu"} | own
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, cwd=ROOT)
 
 
@@ -146,12 +149,12 @@ def drill(folder: Path, data: Path, kills: int, seed: int, kills_per_run: int = 
 
 
 def terminate(folder: Path, data: Path, expected: dict[str, bytes]) -> None:
-    """SIGTERM once in each phase: exit code 75, a whole checkpoint of the last step, then equal files."""
+    """One run gets SIGTERM once in each phase: exit code 75, a whole checkpoint of the last step; in the end, equal files."""
     from tsjax.checkpoint import damage
 
+    run = folder / "terminated"
     for phase in PHASES:
-        run = folder / f"terminated-{phase}"
-        process = start(data, run, signal.SIGTERM, phase, 1 if phase == "compile" else 2)
+        process = start(data, run, signal.SIGTERM, phase, 2 if phase in ("train", "eval") else 1)
         _, errors = process.communicate()
         assert process.returncode == 75, f"SIGTERM in {phase}: exit {process.returncode}: {errors.decode()[-2000:]}"
         lines = (run / "metrics.jsonl").read_bytes().splitlines()
@@ -159,9 +162,66 @@ def terminate(folder: Path, data: Path, expected: dict[str, bytes]) -> None:
         saved = max(int(p.name) for p in (run / "checkpoints").iterdir() if p.name.isdigit())
         problem = damage(run / "checkpoints" / f"{saved:08d}")
         assert saved == trained and problem is None, f"SIGTERM in {phase}: saved {saved} of {trained} ({problem})"
-        finish(data, run)
-        assert files(run) == expected, f"SIGTERM in {phase}: the files differ"
-        print(f"SIGTERM in {phase}: exit 75 with step {saved} saved, equal", flush=True)
+        print(f"SIGTERM in {phase}: exit 75 with step {saved} saved", flush=True)
+    assert saved < STEPS, "the last phase too was met on the way"
+    finish(data, run)
+    assert files(run) == expected, "after SIGTERM in each phase the files differ"
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return free.getsockname()[1]
+
+
+def start_two(data: Path, run: Path) -> list[subprocess.Popen]:
+    """`tsjax train` in two processes with a device each."""
+    config = {"model.vocab_size": 0, "model.width": 32, "model.layers": 1, "model.heads": 2, "model.mlp_width": 32,
+              "model.context": 64, "train.duration": "40 steps", "train.batch_size": 8, "train.log_every": 1,
+              "eval.every": "20 steps", "sample.every": "20 steps", "sample.max_new": 8, "checkpoint.every": "7 steps",
+              "data.path": data}  # fmt: skip
+    command = [sys.executable, "-m", "launch.cli", "train", "--config=configs/quickstart.py", f"--run={run}",
+               *(f"--config.{name}={value}" for name, value in config.items()),
+               "--coordinator", f"localhost:{free_port()}", "--processes", "2", "--process"]  # fmt: skip
+    own = {"JAX_COMPILATION_CACHE_DIR": str(data.parent / "xla"), "JAX_DISABLE_MOST_OPTIMIZATIONS": "false"}
+    environment = os.environ | {"JAX_PLATFORMS": "cpu"} | own
+    return [
+        subprocess.Popen([*command, str(me)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd=ROOT)
+        for me in range(2)
+    ]
+
+
+def lose(folder: Path, data: Path, rng: random.Random) -> None:
+    """kill -9 to the leader and to the follower: the other ends in time; SIGTERM to either: both exit 75; then equal."""
+    stories = {}
+    for name, number, victim in (("whole", 0, 0), ("leader killed", 9, 0), ("follower killed", 9, 1),
+                                 ("leader stopped", 15, 0), ("follower stopped", 15, 1)):  # fmt: skip
+        run = folder / f"two-{name.replace(' ', '-')}"
+        codes: list[int] = []
+        if number:
+            two, goal = start_two(data, run), rng.randint(8, 35)
+            while rows(run) < goal and all(p.poll() is None for p in two):
+                time.sleep(0.002)
+            two[victim].send_signal(number)
+            begin = time.monotonic()
+            told = [process.communicate(timeout=120) for process in two]
+            codes, took = [process.returncode for process in two], time.monotonic() - begin
+            other = 1 - victim
+            if number == 9:
+                # 75 by our own line, or SIGABRT where JAX's watch was first; both say that a process is gone.
+                assert codes[victim] == -9 and codes[other] in (75, -signal.SIGABRT), (codes, told)
+                assert b"found one of them gone" in told[other][1] or b"another task died" in told[other][1], told
+                assert took < 30, took
+            else:
+                assert codes == [75, 75], (codes, told)
+            assert not (run / "result.json").exists()
+        two = start_two(data, run)
+        told = [process.communicate() for process in two]
+        assert [process.returncode for process in two] == [0, 0], told
+        assert told[1][0] == b"", f"a follower prints nothing: {told[1][0]!r}"
+        stories[name] = files(run)
+        assert stories[name] == stories["whole"], f"{name}: the files differ"
+        print(f"two processes, {name}: exit codes {codes or '0'}, equal", flush=True)
 
 
 def make_data(folder: Path) -> Path:
@@ -188,6 +248,7 @@ def main() -> None:
         data = make_data(folder)
         drill(folder, data, arguments.kills, arguments.seed)
         terminate(folder, data, files(folder / "whole"))
+        lose(folder, data, random.Random(arguments.seed))
     print("drill passed")
 
 

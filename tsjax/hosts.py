@@ -4,6 +4,7 @@ The processes share a file system. Process 0 leads: what depends on files is don
 that all run the same programs in the same order. With one process everything here is a plain call.
 """
 
+import hashlib
 import json
 from collections import deque
 from collections.abc import Callable
@@ -39,6 +40,18 @@ def led(action: Callable[[], Any]) -> Any:
     if "error" in told:
         raise UserError(**told["error"])
     return told["value"]
+
+
+def agree(what: str, value: str) -> None:
+    """Raises UserError, on every process, unless all have the same `value`; `what` names it in the message."""
+    if jax.process_count() == 1:
+        return
+    mine = np.frombuffer(hashlib.sha256(value.encode()).digest(), np.uint8)
+    all_Px32 = np.asarray(multihost_utils.process_allgather(mine)).reshape(jax.process_count(), -1)
+    others = [i for i, digest in enumerate(all_Px32) if (digest != all_Px32[0]).any()]
+    if others:
+        raise UserError(expected=f"the same {what} on all processes", found=f"another one on {', '.join(map(str, others))} "
+                        "than on 0", todo="start them with the same command but for --process")  # fmt: skip
 
 
 class StopTogether:

@@ -9,7 +9,6 @@ from launch import cli
 def tsjax(monkeypatch, capsys):
     """Runs the command line in this process: (exit code, stdout, stderr)."""
     monkeypatch.setenv("TSJAX_ALLOCATOR", "off")
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "")
 
     def run(*argv) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as stopped:

@@ -35,23 +35,26 @@ def test_chunks_are_exact(vocab, rows, soft_cap, z_loss):
     """Chunks that divide the rows and that don't, vocabularies that are prime."""
     x, head, targets, weights = example(vocab)
 
-    def both(f):
-        return jax.jit(jax.value_and_grad(f, (0, 1), has_aux=True))(x, head)
+    def chunked(x, head):
+        return loss.cross_entropy_sums(x, head, targets, weights, rows, soft_cap, z_loss)
 
-    found = both(lambda x, head: loss.cross_entropy_sums(x, head, targets, weights, rows, soft_cap, z_loss))
-    expected = both(lambda x, head: plain(x, head, targets, weights, soft_cap, z_loss))
+    @jax.jit
+    def run(x, head):
+        both = [jax.value_and_grad(f, (0, 1), has_aux=True)(x, head) for f in (chunked, functools.partial(
+            plain, targets=targets, weights=weights, soft_cap=soft_cap, z_loss=z_loss))]  # fmt: skip
+        return *both, jnp.sum(loss.token_nll(x, head, targets, rows, soft_cap) * weights), chunked(x, head)
+
+    found, expected, evaluated, value_alone = run(x, head)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=3e-5), found, expected)
     (objective, nll), _ = found
     assert (objective > nll) if z_loss else (objective == nll)
-    evaluated = jnp.sum(loss.token_nll(x, head, targets, rows, soft_cap) * weights)
     np.testing.assert_allclose(evaluated, nll, rtol=1e-6)
-    value_alone = loss.cross_entropy_sums(x, head, targets, weights, rows, soft_cap, z_loss)
     np.testing.assert_allclose(value_alone, (objective, nll), rtol=1e-6)
 
 
 def test_the_reported_loss_has_no_gradient():
     x, head, targets, weights = example(17)
-    gradient = jax.grad(lambda x: loss.cross_entropy_sums(x, head, targets, weights, 50)[1])(x)
+    gradient = jax.jit(jax.grad(lambda x: loss.cross_entropy_sums(x, head, targets, weights, 50)[1]))(x)
     assert not gradient.any()
 
 

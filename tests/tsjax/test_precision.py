@@ -28,7 +28,7 @@ def make(config: Config):
         return jnp.full((), config.optimizer.learning_rate)
 
     optimizer = make_optimizer(config.optimizer, rate)
-    return jax.jit(lambda: init_state(config, optimizer))(), make_train_step(config, optimizer, rate)
+    return jax.jit(lambda: init_state(config, optimizer))(), jax.jit(make_train_step(config, optimizer, rate))
 
 
 def make_batch(seed: int) -> dict[str, jax.Array]:

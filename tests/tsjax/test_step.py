@@ -21,7 +21,7 @@ SGD = OptimizerConfig(name="sgd", learning_rate=0.5, schedule="constant", warmup
 def make(config: Config):
     schedule = make_schedule(config.optimizer, Rates(1, 1, total_steps=10))
     optimizer = make_optimizer(config.optimizer, schedule)
-    return init_state(config, optimizer), jax.jit(make_train_step(config, optimizer, schedule))
+    return jax.jit(lambda: init_state(config, optimizer))(), jax.jit(make_train_step(config, optimizer, schedule))
 
 
 def make_batch(rows: int = 8) -> dict[str, jax.Array]:
@@ -54,9 +54,9 @@ def test_accumulating_equals_the_full_batch(k):
 
 def test_padding_changes_nothing():
     batch = make_batch()
-    params = init_state(BASE, make_optimizer(SGD, lambda s: 0.1))["params"]
+    params = make(BASE)[0]["params"]
     padded = {k: jnp.pad(v, ((0, 3), (0, 0)), constant_values=7 if k != "weights" else 0) for k, v in batch.items()}
-    loss_and_gradient = jax.value_and_grad(lambda p, b: loss_sums(BASE, p, b, None)[0])
+    loss_and_gradient = jax.jit(jax.value_and_grad(lambda p, b: loss_sums(BASE, p, b, None)[0]))
     for a, b in zip(jax.tree.leaves(loss_and_gradient(params, batch)), jax.tree.leaves(loss_and_gradient(params, padded)),
                     strict=True):  # fmt: skip
         np.testing.assert_allclose(a, b, atol=1e-5)
@@ -65,8 +65,8 @@ def test_padding_changes_nothing():
 def test_the_loss_is_the_mean_over_real_targets():
     batch = make_batch()
     state, step = make(BASE)
-    decoder = model.bind(MODEL, state["params"])
-    logp = jax.nn.log_softmax(decoder.logits(decoder(batch["tokens"])))
+    read = jax.jit(lambda params: (d := model.bind(MODEL, params)).logits(d(batch["tokens"])))
+    logp = jax.nn.log_softmax(read(state["params"]))
     nll = -jnp.take_along_axis(logp, batch["targets"][..., None], 2)[..., 0]
     np.testing.assert_allclose(make_eval_step(BASE)(state["params"], batch), nll, atol=1e-5)
     expected = float(jnp.sum(nll * batch["weights"]) / jnp.sum(batch["weights"]))
@@ -88,8 +88,8 @@ def test_the_z_loss_is_minimised_and_not_reported():
         nll = log_z - jnp.take_along_axis(logits, batch["targets"][..., None], 2)[..., 0]
         return jnp.sum((nll + z * log_z**2) * batch["weights"]) / jnp.sum(batch["weights"])
 
-    expected = {n: p - 0.5 * g for (n, p), g in zip(state["params"].items(), jax.grad(objective)(state["params"]).values(),
-                                                    strict=True)}  # fmt: skip
+    gradient = jax.jit(jax.grad(objective))(state["params"])
+    expected = {name: p - 0.5 * gradient[name] for name, p in state["params"].items()}
     state, metrics = step(state, batch)
     plain, plain_metrics = plain_step(plain, batch)
     assert metrics["loss"] == plain_metrics["loss"] and metrics["gradient_norm"] != plain_metrics["gradient_norm"]
@@ -135,7 +135,7 @@ def test_training_donates_and_evaluation_does_not():
     assert old.is_deleted()
 
 
-def test_steps_of_one_dispatch_are_the_steps_of_many():
+def test_steps_of_one_dispatch_are_the_steps_of_many(as_shipped):
     """Bit for bit on the CPU, for one model and its moments, averages and skips."""
     config = change(BASE, optimizer=OptimizerConfig(warmup="2 steps", ema=0.9), train=TrainConfig(accumulate=2))
     batches = [make_batch() | {"tokens": jnp.roll(make_batch()["tokens"], shift)} for shift in range(4)]

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import kill_drill
 from tsjax import config as tsjax_config
 from tsjax import train as train_module
 from tsjax.config import Config
@@ -23,6 +23,8 @@ from tsjax.train import train
 from tsjax.trained import open_trained
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.usefixtures("as_shipped")
+QUICK = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "true"}  # for processes whose results are held to a tolerance
 
 
 def small(shard_folder: Path, **changes) -> Config:
@@ -45,7 +47,7 @@ def rows(run: Path, name: str = "metrics.jsonl") -> list[dict]:
 
 
 @pytest.fixture(scope="module")
-def finished(shard_folder, tmp_path_factory) -> tuple[Path, Config]:
+def finished(shard_folder, tmp_path_factory, as_shipped) -> tuple[Path, Config]:
     run, config = tmp_path_factory.mktemp("runs") / "small", small(shard_folder)
     assert train(config, run, quiet=True)["steps"] == 12
     return run, config
@@ -313,103 +315,43 @@ def test_every_field_is_read_by_a_run(shard_folder, tmp_path, monkeypatch):
     assert sorted(set(tsjax_config.all_names()) - read) == []
 
 
-_DEVICES = """
-import sys
-from pathlib import Path
-from tests.tsjax.test_train import small
-from tsjax.train import train
-train(small(Path(sys.argv[1])), Path(sys.argv[2]), quiet=True)
-
-import jax, jax.numpy as jnp
-from tsjax import loss, sharding
-mesh = sharding.make_mesh()
-for N, V in ((1024, 40), (5120, 10000), (40960, 10000), (8192, 50257)):
-    shapes = dict(x=((N, 16), "float32"), targets=((N,), "int32"), weights=((N,), "float32"))
-    batch = sharding.put_batch(mesh, {k: jnp.zeros(*v) for k, v in shapes.items()})
-    rows = loss.chunk_rows(N, V)
-    f = jax.jit(jax.grad(lambda h, b: loss.cross_entropy_sums(b["x"], h, b["targets"], b["weights"], rows)[0]))
-    hlo = f.lower(jax.device_put(jnp.zeros((V, 16)), sharding.replicated(mesh)), batch).compile().as_text()
-    assert "all-gather" not in hlo and f"f32[{rows // 4},{V}]" in hlo, f"each device has its own part: {N}, {V}"
-"""
-
-
-def test_four_devices_give_the_losses_of_one(finished, shard_folder, tmp_path):
-    """Tolerance 1e-5 nats: sums over devices are added in another order."""
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
-    subprocess.run(
-        [sys.executable, "-c", _DEVICES, shard_folder, tmp_path / "run"], check=True, env=environment, cwd=ROOT
-    )
-    alone, together = rows(finished[0]), rows(tmp_path / "run")
-    assert [r["step"] for r in alone] == [r["step"] for r in together]
-    np.testing.assert_allclose([r["loss"] for r in together], [r["loss"] for r in alone], atol=1e-5)
-    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
-    assert manifest["device"]["count"] == 4
-
-
 _MESHES = """
 import dataclasses, json, sys
 from pathlib import Path
-import jax
 from tests.tsjax.test_train import small
-from tsjax import sharding, train as train_module
 from tsjax.config import MeshConfig
+from tsjax.train import train
 
-shards, folder, changes, meshes = Path(sys.argv[1]), Path(sys.argv[2]), *map(json.loads, sys.argv[3:])
-seen = []
-
-class Watched(train_module.Dispatch):
-    def __call__(self, state, fed):
-        new = super().__call__(state, fed)
-        moments = [x for path, x in jax.tree_util.tree_leaves_with_path(new[0]["optimizer"]) if "down" in str(path)]
-        for x in (new[0]["params"]["blocks.0.mlp.down.kernel"], *moments):
-            seen.append(x.addressable_data(0).size / x.size)
-        return new
-
-train_module.Dispatch = Watched
-for name, (fsdp, tensor) in meshes.items():
+shards, folder, meshes = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+for name, (fsdp, tensor, changes) in meshes.items():
     config = dataclasses.replace(small(shards, **changes), mesh=MeshConfig(fsdp, tensor))
-    train_module.train(config, folder / name, quiet=True)
-    assert set(seen) == {1 / fsdp / tensor}, (name, set(seen))
-    seen.clear()
+    train(config, folder / name, quiet=True)
 """
 
 
-def run_on_eight(shard_folder: Path, folder: Path, changes: dict, meshes: dict) -> None:
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
-    command = [sys.executable, "-c", _MESHES, shard_folder, folder, json.dumps(changes), json.dumps(meshes)]
-    subprocess.run(command, check=True, env=environment, cwd=ROOT)
+def test_whole_runs_on_eight_devices_are_those_of_one(finished, shard_folder, tmp_path):
+    """Tolerance 1e-5 nats, 1e-4 for parameters; what lies where on each mesh is in test_sharding.py.
 
-
-@pytest.mark.parametrize(
-    "changes",
-    [{}, dict(train__accumulate=2, train__steps_per_dispatch=3, data__packing="documents", data__resident="yes",
-              optimizer__name="muon", optimizer__ema=0.9)],
-)  # fmt: skip
-def test_every_mesh_gives_the_losses_of_one_device(shard_folder, tmp_path, changes):
-    """Tolerance 1e-5 nats. Parameters and moments are stored in parts: each device has its share and no more."""
-    changes |= dict(train__batch_size=16, train__duration="6 steps", sample__every="3 steps", sample__temperature=0.0)
-    train(small(shard_folder, **changes), tmp_path / "alone", quiet=True)
-    meshes = {"all": (2, 2)} | ({} if "optimizer__name" in changes else {"data": (1, 1), "fsdp": (8, 1)})
-    run_on_eight(shard_folder, tmp_path, changes, meshes)
-    alone = rows(tmp_path / "alone")
-    for name in meshes:
-        found = rows(tmp_path / name)
-        assert [(r["step"], r["kind"]) for r in found] == [(r["step"], r["kind"]) for r in alone]
-        np.testing.assert_allclose([r["loss"] for r in found], [r["loss"] for r in alone], atol=1e-5, err_msg=name)
-        assert len(rows(tmp_path / name, "samples.jsonl")) == 2
-
-
-def test_a_run_continues_on_another_mesh(finished, shard_folder, tmp_path):
-    """From step 6 of one device to eight devices with everything split, and that checkpoint is read by one again."""
-    run = tmp_path / "all"
+    One run from its start; one from step 6 of one device to eight with everything split, and back.
+    """
+    run = tmp_path / "split"
     shutil.copytree(finished[0], run)
     shutil.rmtree(run / "checkpoints" / "00000012")
     (run / "result.json").unlink()
-    run_on_eight(shard_folder, tmp_path, {}, {"all": (2, 2)})
+    meshes = {"data": (1, 1, dict(train__steps_per_dispatch=3, data__resident="yes")), "split": (2, 2, {})}
+    environment = os.environ | QUICK | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    command = [sys.executable, "-c", _MESHES, shard_folder, tmp_path, json.dumps(meshes)]
+    subprocess.run(command, check=True, env=environment, cwd=ROOT)
     assert rows(run)[:6] == rows(finished[0])[:6]
-    np.testing.assert_allclose([r["loss"] for r in rows(run)], [r["loss"] for r in rows(finished[0])], atol=1e-5)
-    for name, expected in open_trained(finished[0]).params.items():
-        np.testing.assert_allclose(open_trained(run).params[name], expected, atol=1e-4)
+    expected = rows(finished[0])
+    for name in meshes:
+        found = rows(tmp_path / name)
+        assert [(r["step"], r["kind"]) for r in found] == [(r["step"], r["kind"]) for r in expected]
+        np.testing.assert_allclose([r["loss"] for r in found], [r["loss"] for r in expected], atol=1e-5, err_msg=name)
+        assert len(rows(tmp_path / name, "samples.jsonl")) == 2
+        for parameter, values in open_trained(finished[0]).params.items():
+            np.testing.assert_allclose(open_trained(tmp_path / name).params[parameter], values, atol=1e-4)
+    assert json.loads((tmp_path / "data" / "manifest.json").read_text())["device"]["count"] == 8
 
 
 def test_a_mesh_that_does_not_fit_the_devices_is_refused(shard_folder, tmp_path):
@@ -428,16 +370,18 @@ def test_no_secret_of_the_environment_is_written(shard_folder, tmp_path, monkeyp
 
 
 _HOSTS = """
-import json, sys
+import argparse, json, sys
 from pathlib import Path
 import jax
+from launch import processes
 from tests.tsjax.test_train import small
 from tsjax.errors import UserError
 from tsjax.stop import Stop
 from tsjax.train import train
 
 shards, folder, port, me, changes = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), json.loads(sys.argv[5])
-jax.distributed.initialize(f"localhost:{port}", num_processes=2, process_id=me)
+flags = dict(coordinator=f"localhost:{port}", processes="2", process=str(me))
+assert processes.join(argparse.Namespace(**flags), Stop()) == (me == 0)
 assert jax.process_count() == 2 and jax.device_count() == 4
 
 import tsjax.train
@@ -452,19 +396,20 @@ assert train(small(shards, **changes), folder / "run", stop=stop, quiet=True) is
 assert 3 <= len(asked) < 12, asked
 tsjax.train.StopTogether.ask = ask
 assert train(small(shards, **changes), folder / "run", quiet=True)["steps"] == 12
-try:
-    train(small(shards, **changes | dict(train__seed=5)), folder / "run", quiet=True)
-except UserError as error:
-    (folder / f"refused-{me}").write_text(str(error))
+for seed, told in ((5, "refused"), (me, "differs")):
+    other = small(shards, **changes | dict(train__seed=seed))
+    try:
+        with processes.together(other):
+            train(other, folder / "run", quiet=True)
+    except UserError as error:
+        (folder / f"{told}-{me}").write_text(str(error))
 """
 
 
 def test_two_processes_train_the_model_of_one(finished, shard_folder, tmp_path):
     """Tolerance 1e-5 nats. Stopped on the way by a signal to one of them, continued; errors reach both; one writes."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    port = kill_drill.free_port()
+    environment = os.environ | QUICK | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     changes = json.dumps(dict(mesh__fsdp=2))
     processes = [
         subprocess.Popen([sys.executable, "-c", _HOSTS, shard_folder, tmp_path, str(port), str(me), changes],
@@ -476,5 +421,7 @@ def test_two_processes_train_the_model_of_one(finished, shard_folder, tmp_path):
     np.testing.assert_allclose([r["loss"] for r in found], [r["loss"] for r in alone], atol=1e-5)
     assert len(rows(tmp_path / "run", "samples.jsonl")) == 2
     assert all("config.train.seed" in (tmp_path / f"refused-{me}").read_text() for me in range(2))
+    assert all("the same config on all processes; found another one on 1" in (tmp_path / f"differs-{me}").read_text()
+               for me in range(2))  # fmt: skip
     for name, expected in open_trained(finished[0]).params.items():
         np.testing.assert_allclose(open_trained(tmp_path / "run").params[name], expected, atol=1e-4)
