@@ -82,6 +82,8 @@ def _train(
     configs = [fit_to_data(config, shards) for config in configs]
     first = configs[0]
     kernel, why = choose(first.model)
+    for warning in shards.manifest["warnings"]:
+        print(f"warning: {shards.folder}: {warning}")
     check_batch(mesh, first.train.batch_size // first.train.accumulate, "config.train.batch_size / accumulate")
     check_batch(mesh, first.eval.batch_size, "config.eval.batch_size")
     check_prompts(first, tokenizer)
@@ -138,8 +140,6 @@ def _train(
     pending = deque[tuple[int, dict[str, jax.Array]]]()  # steps before a dispatch, and its metrics [K] or [K, E]
     tracer = Profile(runs[0] / "profile") if profile and leads() else None
     with Display(total, step, quiet or not leads()) as display:
-        for warning in shards.manifest["warnings"]:
-            display.say(f"warning: {shards.folder}: {warning}")
         lanes = f"{program.count} lanes of " if program.count > 1 else ""
         display.say(f"{lanes}{parameters:,} parameters, {total:,} steps of {tokens_per_step:,} tokens, "
                     f"{len(rows) / first.train.batch_size:,.1f} steps an epoch")  # fmt: skip

@@ -399,7 +399,7 @@ assert train(small(shards, **changes), folder / "run", quiet=True)["steps"] == 1
 for seed, told in ((5, "refused"), (me, "differs")):
     other = small(shards, **changes | dict(train__seed=seed))
     try:
-        with processes.together(other):
+        with processes.together([other]):
             train(other, folder / "run", quiet=True)
     except UserError as error:
         (folder / f"{told}-{me}").write_text(str(error))
