@@ -1,6 +1,7 @@
 """The decoder over its knobs: causality, counts, init, cache, kernels."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -56,11 +57,24 @@ KNOBS = {
 all_knobs = pytest.mark.parametrize("config", KNOBS.values(), ids=KNOBS.keys())
 
 
-def make(config: ModelConfig, seed: int = 0) -> model.Params:
+@functools.cache
+def make(config: ModelConfig) -> model.Params:
     """Parameters large enough that every path matters."""
-    params = jax.jit(lambda key: model.init(config, key))(jax.random.key(seed))
-    keys = jax.random.split(jax.random.key(seed + 1), len(params))
-    return {n: p + 0.1 * jax.random.normal(k, p.shape) for (n, p), k in zip(params.items(), keys, strict=True)}
+    random = np.random.default_rng(0)
+    draw = {n: 0.1 * random.standard_normal(p.shape, np.float32) for n, p in model.abstract(config).items()}
+    return {n: jnp.asarray(z + (1 if n.endswith("scale") else 0)) for n, z in draw.items()}
+
+
+@functools.cache
+def reader(config: ModelConfig):
+    """params, tokens and what else the decoder takes -> hidden states; compiled once for each shape."""
+    return jax.jit(lambda params, *rest, **named: model.bind(config, params)(*rest, **named))
+
+
+@functools.cache
+def scorer(config: ModelConfig):
+    """params, tokens -> logits; compiled once for each shape."""
+    return jax.jit(lambda params, ids: (d := model.bind(config, params)).logits(d(ids)))
 
 
 def tokens(config: ModelConfig, rows: int = 2, length: int = 40, seed: int = 3) -> jax.Array:
@@ -78,7 +92,7 @@ def test_causal_by_gradient(config):
         decoder._embed = lambda *a: embed(*a) + noise_TxE
         return decoder(tokens(config, 1))[0, probe].sum()
 
-    gradient_T = jnp.abs(jax.grad(output_at_probe)(jnp.zeros((40, config.width)))).sum(-1)
+    gradient_T = np.abs(jax.jit(jax.grad(output_at_probe))(jnp.zeros((40, config.width)))).sum(-1)
     assert (gradient_T[probe + 1 :] == 0).all()
     assert gradient_T[probe] > 0
     reach = 40 if "global" in config.attention else config.layers * (config.window - 1) + 1
@@ -92,17 +106,17 @@ def test_reading_in_pieces_equals_reading_at_once(config):
     """The cache: prefill of any length, then token by token, on left-padded rows."""
     params, text = make(config), tokens(config, 3)
     starts = [0, 5, 11]
-    decoder = model.bind(config, params)
     cache, hidden, slot = model.empty_cache(config, 3, 40), [], 0
     extend = jax.jit(lambda *a: model.bind(config, params).extend(*a))
-    for size in (13, 1, 1, 20, 5):
+    for size in (13, 1, 1, 12, 13):
         x, cache = extend(text[:, slot : slot + size], cache, jnp.int32(slot), jnp.array(starts))
         hidden.append(x)
         slot += size
-    hidden_BxTxE = jnp.concatenate(hidden, 1)
+    hidden_BxTxE = np.concatenate(hidden, 1)
+    # One compiled length: each row from its start, and after it anything, which is not seen.
+    alone_BxTxE = reader(config)(params, jnp.stack([jnp.roll(row, -n) for row, n in zip(text, starts, strict=True)]))
     for row, start in enumerate(starts):
-        alone = decoder(text[row : row + 1, start:])[0]
-        np.testing.assert_allclose(hidden_BxTxE[row, start:], alone, atol=2e-5)
+        np.testing.assert_allclose(hidden_BxTxE[row, start:], alone_BxTxE[row, : 40 - start], atol=2e-5)
 
 
 @all_knobs
@@ -111,12 +125,11 @@ def test_cached_greedy_decoding_equals_recomputing(config):
     prompts = [[1, 4, 5], [1, 9, 8, 7, 6, 5, 4, 3, 9, 10, 11], [1]]
     greedy = decode.Sampler(temperature=0)
     done = decode.complete(config, params, prompts, max_new=20, stops=(2,), sampler=greedy)
-    step = jax.jit(lambda ids: (d := model.bind(config, params)).logits(d(ids)))
     for prompt, completion in zip(prompts, done, strict=True):
         ids = list(prompt)
         for n in range(len(completion.ids) + completion.ended):
             padded = jnp.array([ids + [0] * (40 - len(ids))])  # one compiled length; what follows is not seen
-            logits = step(padded)[0, len(ids) - 1]
+            logits = scorer(config)(params, padded)[0, len(ids) - 1]
             expected = completion.ids[n] if n < len(completion.ids) else 2
             assert logits[expected] >= logits.max() - 1e-4
             ids.append(expected)
@@ -129,12 +142,10 @@ def test_documents_apart_equal_documents_alone(config):
     lengths = [13, 20, 7]
     segments = jnp.array([np.repeat([1, 2, 3], lengths)])
     positions = jnp.array([np.concatenate([np.arange(n) for n in lengths])])
-    decoder = model.bind(config, params)
-    packed, start = decoder(text, positions, segments)[0], 0
-    for length in lengths:
-        alone = decoder(text[:, start : start + length])[0]
-        np.testing.assert_allclose(packed[start : start + length], alone, atol=2e-5)
-        start += length
+    packed, starts = reader(config)(params, text, positions, segments)[0], [0, 13, 33]
+    alone = reader(config)(params, jnp.stack([jnp.roll(text[0], -start) for start in starts]))
+    for row, (start, length) in enumerate(zip(starts, lengths, strict=True)):
+        np.testing.assert_allclose(packed[start : start + length], alone[row, :length], atol=2e-5)
 
 
 @pytest.mark.parametrize(("knobs", "writers"), [({}, 16), ({"mlp": "none", "attn_sinks": True, "qk_norm": True}, 8)])
@@ -179,8 +190,8 @@ def test_positions_none_can_not_tell_the_order_of_what_came_before():
     assert text[0, 3] != text[0, 9]
     for position in ("none", "rope", "alibi", "learned"):
         config = ModelConfig(**shape, position=position)
-        decoder = model.bind(config, make(config))
-        same = np.allclose(decoder(text)[0, -1], decoder(swapped)[0, -1], atol=1e-5)
+        read = functools.partial(reader(config), make(config))
+        same = np.allclose(read(text)[0, -1], read(swapped)[0, -1], atol=1e-5)
         assert same == (position == "none"), position
 
 
@@ -188,25 +199,24 @@ def test_positions_none_can_not_tell_the_order_of_what_came_before():
 def test_rope_sees_distances_alone(name):
     """So it must come after the norms of queries and keys: their gains differ by dimension."""
     config = KNOBS[name]
-    decoder, text = model.bind(config, make(config)), tokens(config)
+    read, text = functools.partial(reader(config), make(config)), tokens(config)
     positions = jnp.arange(40)[None]
-    np.testing.assert_allclose(decoder(text, positions + 29), decoder(text, positions), atol=1e-4)
-    assert not np.allclose(decoder(text, positions * 2), decoder(text, positions), atol=1e-2)
+    np.testing.assert_allclose(read(text, positions + 29), read(text, positions), atol=1e-4)
+    assert not np.allclose(read(text, positions * 2), read(text, positions), atol=1e-2)
 
 
 def test_attention_dropout_changes_training_alone():
     config = KNOBS["sinks_and_nope"]
-    decoder, text = model.bind(config, make(config)), tokens(config)
-    exact, first, second = (decoder(text, dropout_key=k) for k in (None, jax.random.key(0), jax.random.key(1)))
+    read, text = functools.partial(reader(config), make(config)), tokens(config)
+    exact, first, second = (read(text, dropout_key=k) for k in (None, jax.random.key(0), jax.random.key(1)))
     assert not jnp.allclose(exact, first) and not jnp.allclose(first, second)
-    np.testing.assert_allclose(exact, decoder(text), atol=1e-6)
+    np.testing.assert_allclose(exact, read(text), atol=1e-6)
 
 
 def test_logits_stay_below_their_cap():
     config = KNOBS["gemma"]
     params = {n: 10 * p for n, p in make(config).items()}
-    decoder = model.bind(config, params)
-    logits = decoder.logits(decoder(tokens(config)))
+    logits = scorer(config)(params, tokens(config))
     assert 2.9 < float(jnp.abs(logits).max()) <= 3.0
 
 
@@ -224,7 +234,7 @@ def test_bfloat16_compute_stays_near_float32():
     config = KNOBS["llama"]
     params, text = make(config), tokens(config)
     low = dataclasses.replace(config, dtype="bfloat16")
-    a, b = ((d := model.bind(c, params)).logits(d(text)) for c in (config, low))
+    a, b = (scorer(c)(params, text) for c in (config, low))
     assert b.dtype == jnp.float32
     assert 0 < float(jnp.abs(a - b).mean()) < 0.05 * float(jnp.abs(a).mean())
 
