@@ -28,14 +28,17 @@ def make_parser() -> Parser:
     parser = Parser(prog="tsjax", description="The smallest language model, and the cheapest data, that can do this.")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
 
-    def verb(name: str, what: str, example: str) -> argparse.ArgumentParser:
-        return verbs.add_parser(
+    def verb(name: str, what: str, example: str, computes: bool = False) -> argparse.ArgumentParser:
+        p = verbs.add_parser(
             name, help=what, description=what, epilog=f"example:\n  {example}", allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )  # fmt: skip
+        if computes:
+            p.add_argument("--stock-allocator", action="store_true", help="on a CPU, leave glibc's allocator as it is")
+        return p
 
     p = verb("quickstart", "Write a corpus, train a model on it, read its stories: minutes, on a CPU, offline.",
-             "tsjax quickstart")  # fmt: skip
+             "tsjax quickstart", computes=True)  # fmt: skip
     p.add_argument("--out", type=Path, default=Path("runs/quickstart"), help="run folder; its data go beside it")
     p.add_argument("--stories", type=int, default=20_000, help="size of the corpus (default 20000)")
     p.add_argument("--fresh", action="store_true", help="start over; the old run is kept under another name")
@@ -70,7 +73,7 @@ def make_parser() -> Parser:
     p = verb("train", "Train a run, or continue it: resuming is the default.",
              "tsjax train --config=configs/tinystories.py:1m --config.data.path=data/v2 --run runs/1m\n"
              "  tsjax train --config=configs/tinystories.py:1m --config.data.path=data/v2 --run runs/rates \\\n"
-             "    --lanes optimizer.learning_rate=1e-3,3e-3 --lanes train.seed=0,1")  # fmt: skip
+             "    --lanes optimizer.learning_rate=1e-3,3e-3 --lanes train.seed=0,1", computes=True)  # fmt: skip
     p.add_argument("--config", required=True, help="config file, with its argument after a colon")
     p.add_argument("--config.SECTION.FIELD=VALUE", dest="overrides", action="append", default=[], help="change a field")
     p.add_argument("--run", type=Path, help="run folder (default runs/<config name>)")
@@ -81,7 +84,7 @@ def make_parser() -> Parser:
     processes.process_arguments(p)
 
     p = verb("sample", "Write stories with a trained run.",
-             "tsjax sample runs/1m --prompt 'Once upon a time' --temperature 0.8 --count 3")  # fmt: skip
+             "tsjax sample runs/1m --prompt 'Once upon a time' --temperature 0.8 --count 3", computes=True)  # fmt: skip
     p.add_argument("run", type=Path, help="run folder")
     p.add_argument("--prompt", action="append", help="beginning of a story (may be given again; default: none)")
     p.add_argument(
@@ -98,7 +101,7 @@ def make_parser() -> Parser:
     p.add_argument("--out", type=Path, help="write completions here as JSONL instead of printing them")
 
     p = verb("eval", "Loss of a trained run over the validation split of a shard folder.",
-             "tsjax eval runs/1m --data data/v2")  # fmt: skip
+             "tsjax eval runs/1m --data data/v2", computes=True)  # fmt: skip
     p.add_argument("run", type=Path, help="run folder")
     p.add_argument("--data", type=Path, help="shard folder (default: the one the run was trained on)")
 
@@ -159,8 +162,9 @@ def main(argv: list[str] | None = None) -> None:
         parser.error(f"{bare[0]} needs its value after an equals sign: {bare[0]}=VALUE")
     if unknown := [a for a in rest if a not in overrides]:
         parser.error(f"unknown argument {unknown[0]!r} for {arguments.verb}")
-    if arguments.verb in ("quickstart", "train", "sample", "eval"):
-        environment.keep_freed_memory()
+    if "stock_allocator" in arguments:
+        if not arguments.stock_allocator:
+            environment.keep_freed_memory()
         environment.compile_cache()
     try:
         code = run_verb(arguments, overrides)

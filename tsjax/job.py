@@ -60,6 +60,7 @@ def new_manifest(config: Config, shards: Shards, derived: dict[str, Any]) -> dic
         **environment(),
         "data": {"fingerprint": shards.fingerprint, "tokenizer": shards.manifest["tokenizer"]},
         "parameters": {"total": parameters.total, **dataclasses.asdict(parameters)},
-        "flops_per_token": dataclasses.asdict(flops.count_flops(config.model)),
+        "flops_per_token": dataclasses.asdict(flops.count_flops(config.model))
+        | {"exact_by_component": dataclasses.asdict(flops.flops_by_component(config.model))},
         "derived": derived,
     }

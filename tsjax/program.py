@@ -3,6 +3,7 @@
 `lanes.Lanes` has the same parts for several models at once; the loop does not know which it has.
 """
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -16,7 +17,7 @@ from tsjax.feed import Feed, make_feed
 from tsjax.memory import Memory, check_memory, memory_of
 from tsjax.model import Params
 from tsjax.optimizer import make_optimizer, make_schedule
-from tsjax.sharding import abstract, host_rows, replicated, shardings
+from tsjax.sharding import abstract, gather_lookups, host_rows, replicated, shardings
 from tsjax.step import Batch, Metrics, State, init_state, make_dispatch, make_eval_step, make_train_step
 
 
@@ -45,7 +46,7 @@ class Solo:
         self._config, self.mesh = config, mesh
         schedule = make_schedule(config.optimizer, rates)
         self._optimizer = make_optimizer(config.optimizer, schedule)
-        self.step = make_train_step(config, self._optimizer, schedule)
+        self.step = make_train_step(config, self._optimizer, schedule, functools.partial(gather_lookups, mesh))
         self.eval_step = make_eval_step(config, replicated(mesh))
         shapes = jax.eval_shape(self._init)
         self.placed = shardings(mesh, shapes)

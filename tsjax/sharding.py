@@ -11,6 +11,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from tsjax.config import MeshConfig
 from tsjax.errors import UserError
 
+LOOKED_UP = ("embedding", "position")  # the parameters that are read by row numbers
 ROWS = ("data", "fsdp")  # the mesh axes over which the rows of a batch are split
 
 # Which mesh axis splits each axis of a parameter: the first pattern found in its name decides; a parameter that none
@@ -70,6 +71,21 @@ def shardings(mesh: Mesh, state: Any, *leading: str) -> Any:
         return NamedSharding(mesh, PartitionSpec(*leading, *spec))
 
     return jax.tree_util.tree_map_with_path(place, state)
+
+
+def gather_lookups(mesh: Mesh, params: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    """The tables that are read by row numbers, whole rows of them on each device, for use inside a program.
+
+    Left to itself XLA reads the slices that fsdp stores, and to sum up their gradient it first makes the gradient of all
+    activations whole on every device ("involuntary full rematerialization").
+    """
+
+    def gather(name: str, table: jax.Array) -> jax.Array:
+        spec = partition(mesh, name, table.shape)
+        rows = NamedSharding(mesh, PartitionSpec(*(None if axis == "fsdp" else axis for axis in spec)))
+        return jax.lax.with_sharding_constraint(table, rows)
+
+    return params | {name: gather(name, params[name]) for name in LOOKED_UP if name in params}
 
 
 def abstract(shapes: Any, placed: Any) -> Any:

@@ -35,8 +35,15 @@ Metrics = dict[str, jax.Array]
 TrainStep = Callable[[State, Batch], tuple[State, Metrics]]
 
 
-def make_train_step(config: Config, optimizer: optax.GradientTransformation, schedule: Schedule) -> TrainStep:
+def make_train_step(
+    config: Config,
+    optimizer: optax.GradientTransformation,
+    schedule: Schedule,
+    place: Callable[[model.Params], model.Params] = lambda params: params,
+) -> TrainStep:
     """state, batch -> state, metrics (loss in nats/token, gradient norm, learning rate, tokens, skips). Pure, not jitted.
+
+    `place` puts the parameters where the devices want them for use.
 
     The gradient is that of the weighted mean over the whole batch, also when it is accumulated over micro-batches
     of different weight. An update that is not finite is left out: parameters and moments stay as they were.
@@ -44,7 +51,7 @@ def make_train_step(config: Config, optimizer: optax.GradientTransformation, sch
 
     def train_step(state: State, batch: Batch) -> tuple[State, Metrics]:
         key = jax.random.fold_in(jax.random.key(config.train.seed), state["step"])
-        nll_sum, gradient_sum = _accumulate(config, state["params"], batch, key)
+        nll_sum, gradient_sum = _accumulate(config, place(state["params"]), batch, key)
         weight = jnp.maximum(jnp.sum(batch["weights"]), 1)
         gradient = jax.tree.map(lambda g: g / weight, gradient_sum)
         gradient_norm = optax.global_norm(gradient)

@@ -19,7 +19,7 @@ from tsjax.config import Config
 from tsjax.corpus import SPLITS
 from tsjax.errors import Diverged
 from tsjax.evaluate import evaluate
-from tsjax.hosts import StopTogether, leads, led
+from tsjax.hosts import StopTogether, agree, leads, led
 from tsjax.job import begin, derive, fit_to_data, look_up
 from tsjax.journal import Journal
 from tsjax.lanes import Lanes, check_lanes
@@ -78,6 +78,7 @@ def _train(
     mesh = make_mesh(first.mesh, len(configs))
     stopping = StopTogether(Stop() if stop is None else stop, IN_FLIGHT)
     shards = open_shards(Path(first.data.path))
+    agree("shards", shards.fingerprint)
     tokenizer = shards.tokenizer()
     configs = [fit_to_data(config, shards) for config in configs]
     first = configs[0]

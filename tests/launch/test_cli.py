@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from launch import cli
 from tests.launch.conftest import one_line
 
 ROOT = Path(__file__).parents[2]
@@ -189,6 +190,15 @@ def test_the_allocator_is_set_by_one_re_exec(tmp_path):
     clean["PYTHONPATH"] = str(ROOT)
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, env=clean)
     assert done.stdout.splitlines() == ["started None", "started set", "went on 1"]
+    assert done.stderr.count("\n") == 1 and "--stock-allocator" in done.stderr
+
+
+def test_a_flag_leaves_the_allocator_as_it_is(tsjax, tmp_path, monkeypatch):
+    called = []
+    monkeypatch.setattr(cli.environment, "keep_freed_memory", lambda: called.append(1))
+    for flags, calls in (["--stock-allocator"], 0), ([], 1):
+        tsjax("eval", tmp_path / "nowhere", *flags)
+        assert len(called) == calls
 
 
 @pytest.mark.parametrize(

@@ -46,24 +46,16 @@ def steps(config: Config, shards, mesh) -> tuple[dict, dict[str, np.ndarray]]:
     import jax
 
     from tsjax import loader
-    from tsjax.feed import make_feed
-    from tsjax.optimizer import make_optimizer, make_schedule
-    from tsjax.sharding import replicated, shardings
-    from tsjax.step import init_state, make_dispatch, make_train_step
+    from tsjax.program import Dispatch, Solo
     from tsjax.units import Rates
 
     rows = loader.make_rows(shards, "train", config.model.context, config.data)
-    source = loader.ShuffledBatches(rows, config.train.batch_size, 0, STEPS, slice(0, config.train.batch_size))
-    feed = make_feed(config.data.resident, rows, source, mesh, 0)
-    schedule = make_schedule(config.optimizer, Rates(1, 1, total_steps=STEPS))
-    optimizer = make_optimizer(config.optimizer, schedule)
-    shapes = jax.eval_shape(lambda: init_state(config, optimizer))
-    placed = shardings(mesh, shapes)
-    state = jax.jit(lambda: init_state(config, optimizer), out_shardings=placed)()
-    dispatch = make_dispatch(make_train_step(config, optimizer, schedule), feed, (placed, replicated(mesh)))
+    program = Solo(config, Rates(1, 1, total_steps=STEPS), mesh)
+    feed = program.feed(rows, STEPS, 0)
+    state, dispatch = program.init(), Dispatch(program, feed)
     length, losses = config.train.steps_per_dispatch, []
     for _ in range(STEPS // length):
-        state, metrics = dispatch(state, feed.tables, feed.take(length))
+        state, metrics = dispatch(state, feed.take(length))
         losses += metrics["loss"].tolist()
     held = {
         jax.tree_util.keystr(path, simple=True, separator="/"): leaf.addressable_data(0).size / leaf.size
@@ -82,9 +74,8 @@ def main(folder: Path, out: Path) -> None:
 
     assert jax.device_count() == 8
     shards, found = open_shards(folder), {}
-    one = Mesh(
-        np.array(jax.devices()[:1]).reshape(1, 1, 1), ("data", "fsdp", "tensor"), axis_types=(AxisType.Auto,) * 3
-    )
+    axes = ("lanes", "data", "fsdp", "tensor")
+    one = Mesh(np.array(jax.devices()[:1]).reshape(1, 1, 1, 1), axes, axis_types=(AxisType.Auto,) * 4)
     for case, config in CASES.items():
         plain = dataclasses.replace(
             config, data=dataclasses.replace(config.data, resident="no"),
