@@ -43,20 +43,18 @@ class ConcatRows:
 
     def __init__(self, tokens_N: np.ndarray, starts_D: np.ndarray, context: int, counts_N: np.ndarray):
         self.tokens_N, self.starts_D, self.context, self.counts_N = tokens_N, starts_D, context, counts_N
-        whole = (len(tokens_N) - 1) // context  # rows that the stream fills: all, or all but the last
-        cut = slice(0, whole * context), slice(1, whole * context + 1)
-        self._inputs_RxT, self._targets_RxT = (tokens_N[part].reshape(whole, context) for part in cut)
-        self._counts_RxT = counts_N[cut[1]].reshape(whole, context)
 
     def __len__(self) -> int:
         return -(-(len(self.tokens_N) - 1) // self.context)
 
     def batch(self, rows: np.ndarray) -> Batch:
-        if np.max(rows, initial=0) < len(self._inputs_RxT):  # views: a row is one piece of memory to copy
+        whole = (len(self.tokens_N) - 1) // self.context  # rows that the stream fills: all, or all but the last
+        if np.max(rows) < whole:  # then each row is a piece of memory, copied as one
+            shape, end = (whole, self.context), whole * self.context
             return {
-                "tokens": self._inputs_RxT[rows].astype(np.int32),
-                "targets": self._targets_RxT[rows].astype(np.int32),
-                "weights": self._counts_RxT[rows].astype(np.float32),
+                "tokens": self.tokens_N[:end].reshape(shape)[rows].astype(np.int32),
+                "targets": self.tokens_N[1 : end + 1].reshape(shape)[rows].astype(np.int32),
+                "weights": self.counts_N[1 : end + 1].reshape(shape)[rows].astype(np.float32),
             }
         at = self._targets(rows)
         inside = at < len(self.tokens_N)
