@@ -95,9 +95,9 @@ def solo_step(config: Config) -> Callable[[], object]:
     return run
 
 
-def lane_step(config: Config, count: int) -> Callable[[], object]:
-    """`count` models of different seeds and rates, all reading the same batch."""
-    configs = [
+def lane_configs(config: Config, count: int) -> list[Config]:
+    """Runs of different seeds and learning rates."""
+    return [
         dataclasses.replace(
             config,
             train=dataclasses.replace(config.train, seed=seed),
@@ -105,6 +105,11 @@ def lane_step(config: Config, count: int) -> Callable[[], object]:
         )
         for seed in range(count)
     ]
+
+
+def lane_step(config: Config, count: int) -> Callable[[], object]:
+    """`count` models, all reading the same batch."""
+    configs = lane_configs(config, count)
     knobs = lane_knobs(configs, Rates(1, 1, total_steps=1000))
     states = jax.jit(make_lane_init(configs[0]))(knobs)
     step = jax.jit(make_lane_step(configs[0], shared_order=True), donate_argnums=0)

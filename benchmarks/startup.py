@@ -38,8 +38,9 @@ def bench(rounds: int = 3, config: str = "configs/tinystories.py:1m", **changes:
                 run = folder / f"{kind}-{number}"
                 found[kind].append(first_step(config, data, run, cache, OVERRIDES | changes))
     for kind, times in found.items():
-        table.append({"variant": kind} | {key: float(np.median([t[key] for t in times])) for key in times[0]}
-                     | {"step_quartiles": [float(q) for q in np.quantile([t["step"] for t in times], [0.25, 0.75])]})  # fmt: skip
+        medians = {key: float(np.median([one[key] for one in times])) for key in times[0]}
+        quartiles = [float(q) for q in np.quantile([one["step"] for one in times], [0.25, 0.75])]
+        table.append({"variant": kind} | medians | {"best_step": min(one["step"] for one in times), "step_quartiles": quartiles})
     measure.show(table)
     return measure.report("startup", rounds, table, "jax", "jaxlib", "flax", "optax", "grain", "orbax-checkpoint",
                           config=config, changes={**OVERRIDES, **changes})  # fmt: skip

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tsjax.shards import Shards
 
 Batch = dict[str, np.ndarray]
+AHEAD = 16  # batches that are read before they are asked for
 READ_ROWS = 256  # rows that one read of Grain brings at least: a read costs some 100 us whatever is in it
 
 
@@ -242,23 +243,23 @@ class _Reads:
 
     def __init__(self, source: ShuffledBatches, start: int):
         self._source, self._start = source, start
-        self._steps = max(1, READ_ROWS // (source.share.stop - source.share.start))
+        self.steps = max(1, READ_ROWS // (source.share.stop - source.share.start))
 
     def __len__(self) -> int:
-        return -(-(len(self._source) - self._start) // self._steps)
+        return -(-(len(self._source) - self._start) // self.steps)
 
     def __getitem__(self, read: int) -> list[Batch]:
-        first = self._start + read * self._steps
-        return self._source.read(first, min(first + self._steps, len(self._source)))
+        first = self._start + read * self.steps
+        return self._source.read(first, min(first + self.steps, len(self._source)))
 
 
 def train_batches(source: ShuffledBatches, start: int) -> Iterator[Batch]:
     """The batches of steps `start`, `start + 1`, ... read ahead by one thread."""
     import grain  # here, because it takes a second, and resident data do without it
 
-    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=16)
-    reads = grain.MapDataset.source(_Reads(source, start)).to_iter_dataset(options)
-    return itertools.chain.from_iterable(reads)
+    reads = _Reads(source, start)
+    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=max(2, AHEAD // reads.steps))
+    return itertools.chain.from_iterable(grain.MapDataset.source(reads).to_iter_dataset(options))
 
 
 def eval_batches(rows: Rows, batch_size: int) -> Iterator[tuple[Batch, np.ndarray]]:
