@@ -18,7 +18,9 @@ ROWS = (1, 8, 64)
 NAMES = ("llama-260k", "llama-15m", "neo-1m")
 
 
-def bench(rounds: int = 5, only: tuple[str, ...] = NAMES, rows: tuple[int, ...] = ROWS, new: int = NEW) -> dict[str, Any]:
+def bench(
+    rounds: int = 5, only: tuple[str, ...] = NAMES, rows: tuple[int, ...] = ROWS, new: int = NEW
+) -> dict[str, Any]:
     table: list[measure.Row] = []
     peers = bool(importlib.util.find_spec("torch") and importlib.util.find_spec("transformers"))
     if not peers:
@@ -49,7 +51,9 @@ def make(shape: str, batch_size: int, prompt: int, new: int) -> dict[str, Callab
     never = (config.vocab_size,)  # no such token: every row goes on to its limit
 
     def run() -> None:
-        found = decode.complete(config, params, prompts, max_new=new, stops=never, sampler=decode.Sampler(temperature=0.0))
+        found = decode.complete(
+            config, params, prompts, max_new=new, stops=never, sampler=decode.Sampler(temperature=0.0)
+        )
         assert all(len(one.ids) == new for one in found)
 
     return {"tsjax": run}

@@ -2,17 +2,17 @@
 
     python -m benchmarks.gpu [--minutes 7.5] [--json FILE] [--tiny]
 
-Needs jax with CUDA, flax, optax and numpy; no data: tokens are random. First the checks of `gpu_checks.py`, each PASS or FAIL with its
-error. Then training in bfloat16 with the token set on the device and K steps in a dispatch, over shapes and batch sizes, up to the one that
-does not fit: tokens/s, MFU (operations that the masks leave, over the data sheet's bfloat16 peak), memory, and the operations that take the
-time. Then lanes, and K. What the minutes don't allow is left out and named. The report is written as it grows, into $OUT where
-that is set, else into benchmarks/results. `--tiny` runs the same code on small shapes: on a CPU, in a few minutes.
+Needs jax with CUDA, flax, optax and numpy; no data: tokens are random. First the checks of `gpu_checks.py`, each PASS
+or FAIL with its error. Then training in bfloat16 with the token set on the device and K steps in a dispatch, over shapes
+and batch sizes, up to the one that does not fit: tokens/s, MFU (operations that the masks leave, over the data sheet's
+bfloat16 peak), memory, and the operations that take the time. Then lanes, and K. What the minutes don't allow is left
+out and named. The report is written as it grows, into $OUT where that is set, else into benchmarks/results. `--tiny`
+runs the same code on small shapes: on a CPU, in a few minutes.
 """
 
 import argparse
 import dataclasses
 import os
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -62,9 +62,11 @@ class Report:
         self.path, self.tiny, self.end = path, tiny, time.monotonic() + 60 * minutes
         self.begin, self.slowest = time.monotonic(), 0.0
         device = jax.devices()[0]
-        self.content = measure.report("gpu", 3, [], "jax", "jaxlib", "flax", "optax", "jax-cuda13-plugin", device=device.device_kind,
-                                      platform=device.platform, python=platform.python_version(), tiny=tiny,
-                                      peak_flops=peak_flops(device.device_kind), left_out=[])  # fmt: skip
+        packages = "jax", "jaxlib", "flax", "optax", "jax-cuda13-plugin"
+        self.content = measure.report(
+            "gpu", 3, [], *packages, device=device.device_kind, platform=device.platform, tiny=tiny,
+            peak_flops=peak_flops(device.device_kind), left_out=[],
+        )  # fmt: skip
 
     def add(self, row: dict[str, Any]) -> None:
         self.content["rows"].append(row)
@@ -124,13 +126,16 @@ def main(argv: list[str] | None = None) -> int:
             batch_size = min(batch_size, 8) if given.tiny else batch_size
             what = f"{name}, context {model.context}, batch {batch_size}"
             if report.allows(what) and not report.case(
-                what, lambda m=model, b=batch_size, n=name: {"case": n} | throughput(train_config(m, b), k=8, profile=True)
+                what,
+                lambda m=model, b=batch_size, n=name: {"case": n} | throughput(train_config(m, b), k=8, profile=True),
             ):
                 break
     one_lane = train_config(shape("neo-1m", report), 4 if given.tiny else LANE_BATCH)
     for lanes in LANES:
         if report.allows(f"{lanes} lanes"):
-            report.case(f"{lanes} lanes", lambda n=lanes: {"case": f"neo-1m, {n} lanes"} | throughput(one_lane, k=8, lanes=n))
+            report.case(
+                f"{lanes} lanes", lambda n=lanes: {"case": f"neo-1m, {n} lanes"} | throughput(one_lane, k=8, lanes=n)
+            )
     for k in DISPATCHES:
         if report.allows(f"K = {k}"):
             report.case(f"K = {k}", lambda k=k: {"case": f"neo-1m, K = {k}"} | throughput(one_lane, k=k))
@@ -152,7 +157,10 @@ def matmul_peak(size: int) -> dict[str, Any]:
     x = jax.random.normal(jax.random.key(0), (size, size), jnp.bfloat16)
     product = jax.jit(lambda x: x @ x)
     samples = measure.interleave({"x": lambda: measure.timed(lambda: product(x).block_until_ready())}, 10, warm=3)
-    return {"case": f"matmul {size}", "flops_per_second": 2 * size**3 / float(np.median([s.wall for s in samples["x"]]))}
+    return {
+        "case": f"matmul {size}",
+        "flops_per_second": 2 * size**3 / float(np.median([s.wall for s in samples["x"]])),
+    }
 
 
 def throughput(config: Config, k: int, lanes: int | None = None, profile: bool = False) -> dict[str, Any]:
@@ -189,7 +197,9 @@ def throughput(config: Config, k: int, lanes: int | None = None, profile: bool =
     dispatch(1)
     once = measure.timed(lambda: dispatch(2)).wall / 2
     times = max(2, min(200, round(0.5 / once)))
-    walls = [sample.wall for sample in measure.interleave({"x": lambda: measure.timed(lambda: dispatch(times))}, 3, 0)["x"]]
+    walls = [
+        sample.wall for sample in measure.interleave({"x": lambda: measure.timed(lambda: dispatch(times))}, 3, 0)["x"]
+    ]
     step_seconds = float(np.median(walls)) / (times * k)
     tokens_per_second = config.train.batch_size * config.model.context * (lanes or 1) / step_seconds
     flops = count_flops(config.model).exact

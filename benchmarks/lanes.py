@@ -1,8 +1,8 @@
 """Tokens per second of E models trained as lanes of one program, against the same models one after another.
 
-Small Llama-shaped models (4 layers, heads of 32, vocabulary 2,048), AdamW, float32 on a CPU and bfloat16 on a GPU. `speed` is that of all lanes together,
-tokens/s over those of the plain step with one model, measured in the same rounds. Cells that would take too long are
-left out, and the report says which.
+Small Llama-shaped models (4 layers, heads of 32, vocabulary 2,048), AdamW, float32 on a CPU and bfloat16 on a GPU.
+`speed` is that of all lanes together, tokens/s over those of the plain step with one model, measured in the same rounds.
+Cells that would take too long are left out, and the report says which.
 """
 
 import dataclasses
@@ -55,7 +55,9 @@ def bench(
 
 
 def small_model(width: int, context: int) -> ModelConfig:
-    shape = families.llama(vocab_size=2048, context=context, width=width, layers=4, heads=width // 32, mlp_width=width * 8 // 3)
+    shape = families.llama(
+        vocab_size=2048, context=context, width=width, layers=4, heads=width // 32, mlp_width=width * 8 // 3
+    )
     return ModelConfig(**shape, dtype="float32" if jax.default_backend() == "cpu" else "bfloat16")
 
 
@@ -67,7 +69,9 @@ def compare(config: Config, lanes: tuple[int, ...], rounds: int, limit: float) -
     solo()
     alone = time.perf_counter() - begin
     taken = [count for count in lanes if count * alone <= limit]
-    calls: dict[str, Callable[[], object]] = {"one model": solo} | {str(count): lane_step(config, count) for count in taken}
+    calls: dict[str, Callable[[], object]] = {"one model": solo} | {
+        str(count): lane_step(config, count) for count in taken
+    }
     samples = measure.interleave({name: lambda call=call: measure.timed(call) for name, call in calls.items()}, rounds)
     rows = measure.rows(samples, "one model")
     flops = count_flops(config.model).exact * config.train.batch_size * config.model.context

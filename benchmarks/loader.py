@@ -17,19 +17,19 @@ import numpy as np
 from benchmarks import measure
 from tsjax.loader import ConcatRows, DocumentRows, Rows, ShuffledBatches, train_batches
 
-SAMPLE = 8_000_000  # tokens
+SAMPLE, STREAM, SHARDS = 8_000_000, 20_000_000, 4_000_000  # tokens: of a sample, the random stream, the shard folder
 CASES = [(256, 32), (512, 32), (256, 256), (512, 256)]  # context, batch
 PACKINGS: dict[str, Callable[..., Rows]] = {"concat": ConcatRows, "documents": DocumentRows}
 
 
-def bench(rounds: int = 9, tokens: int = 20_000_000, cases: tuple[tuple[int, int], ...] = tuple(CASES)) -> dict[str, Any]:
+def bench(rounds: int = 9) -> dict[str, Any]:
     table: list[measure.Row] = []
-    stream_N, starts_D, counts_N = documents(tokens)
+    stream_N, starts_D, counts_N = documents(STREAM)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tokens.uint16"
         stream_N.tofile(path)
         mapped_N = np.memmap(path, np.uint16, "r")
-        for context, batch_size in cases:
+        for context, batch_size in CASES:
             steps = max(1, SAMPLE // (batch_size * context))
             variants = {"plain copy": plain_copy(stream_N, context, batch_size, steps)}
             for packing, make in PACKINGS.items():
@@ -38,12 +38,14 @@ def bench(rounds: int = 9, tokens: int = 20_000_000, cases: tuple[tuple[int, int
                     variants[f"{packing}, {where}"] = reader(rows, batch_size, steps)
             calls = {name: lambda call=call: measure.timed(call) for name, call in variants.items()}
             samples = measure.interleave(calls, rounds)
-            found = measure.rows(samples, "plain copy", steps * batch_size * context, context=context, batch_size=batch_size)
+            found = measure.rows(
+                samples, "plain copy", steps * batch_size * context, context=context, batch_size=batch_size
+            )
             measure.show(found)
             table += found
-    decoding = shards(min(tokens, 4_000_000), rounds)
+    decoding = shards(SHARDS, rounds)
     measure.show(decoding)
-    return measure.report("loader", rounds, table + decoding, "grain", "array_record", tokens=tokens)
+    return measure.report("loader", rounds, table + decoding, "grain", "array_record", tokens=STREAM)
 
 
 def documents(tokens: int, vocab_size: int = 10_000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

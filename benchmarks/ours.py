@@ -25,11 +25,12 @@ def make(shape: str, batch_size: int, names: tuple[str, ...] = VARIANTS) -> dict
 
 
 def counts(shape: str) -> dict[str, float]:
-    """Parameters, and training operations per token with what the masks hide left out."""
+    """Parameters; operations per token: of a training step without what the masks hide, of a forward pass with it."""
     model = model_config(shape)
     return {
         "parameters": flops.count_parameters(model).total,
         "flops_per_token": flops.count_flops(model).exact,
+        "full_forward_flops_per_token": flops.count_flops(model).full / 3,
     }
 
 

@@ -20,7 +20,12 @@ SHAPES: dict[str, dict[str, Any]] = {
         vocab_size=10_000, context=256, width=512, layers=4, heads=16, mlp_width=1344, tied=False
     ),
 }
-CPU_BATCH = {"neo-1m": 4, "neo-8m": 2, "llama-260k": 8, "llama-15m": 4}  # rows of a step that two cores take about 1 s for
+CPU_BATCH = {
+    "neo-1m": 4,
+    "neo-8m": 2,
+    "llama-260k": 8,
+    "llama-15m": 4,
+}  # rows of a step that two cores take about 1 s for
 
 
 def model_config(name: str, **changes: Any) -> ModelConfig:

@@ -40,7 +40,8 @@ def bench(rounds: int = 3, config: str = "configs/tinystories.py:1m", **changes:
     for kind, times in found.items():
         medians = {key: float(np.median([one[key] for one in times])) for key in times[0]}
         quartiles = [float(q) for q in np.quantile([one["step"] for one in times], [0.25, 0.75])]
-        table.append({"variant": kind} | medians | {"best_step": min(one["step"] for one in times), "step_quartiles": quartiles})
+        best = min(one["step"] for one in times)
+        table.append({"variant": kind} | medians | {"best_step": best, "step_quartiles": quartiles})
     measure.show(table)
     return measure.report("startup", rounds, table, "jax", "jaxlib", "flax", "optax", "grain", "orbax-checkpoint",
                           config=config, changes={**OVERRIDES, **changes})  # fmt: skip
@@ -59,10 +60,20 @@ def corpus(stories: Path, out: Path) -> None:
 def first_step(config: str, data: Path, run: Path, cache: Path, overrides: dict[str, Any]) -> dict[str, float]:
     """Seconds from the start of the command to `manifest`, to `step`, and of the whole command to its end, `end`."""
     flags = [f"--config.{name}={value}" for name, value in overrides.items()]
-    command = [sys.executable, "-m", "launch.cli", "train", f"--config={config}", f"--config.data.path={data}", f"--run={run}"]
+    command = [
+        sys.executable,
+        "-m",
+        "launch.cli",
+        "train",
+        f"--config={config}",
+        f"--config.data.path={data}",
+        f"--run={run}",
+    ]
     # As a user starts it: the allocator's re-exec included, the compile cache in a folder of its own.
     hidden = {"TSJAX_ALLOCATOR", "JAX_COMPILATION_CACHE_DIR"}
-    environment = {name: value for name, value in os.environ.items() if name not in hidden and not name.startswith("MALLOC_")}
+    environment = {
+        name: value for name, value in os.environ.items() if name not in hidden and not name.startswith("MALLOC_")
+    }
     environment["JAX_COMPILATION_CACHE_DIR"] = str(cache)
     begin = time.perf_counter()
     process = subprocess.Popen([*command, *flags], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)

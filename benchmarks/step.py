@@ -18,7 +18,9 @@ def bench(rounds: int = 15, only: tuple[str, ...] = tuple(shapes.CPU_BATCH), mem
     sizes: dict[str, Any] = {}
     peers = bool(importlib.util.find_spec("torch") and importlib.util.find_spec("transformers"))
     if not peers:
-        print("torch and transformers are not installed (pip install 'tsjax[bench]'): tsjax is compared with plain JAX alone")
+        print(
+            "torch and transformers are not installed (pip install 'tsjax[bench]'): tsjax is compared with plain JAX alone"
+        )
     for shape in only:
         batch_size = shapes.CPU_BATCH[shape]
         model = shapes.model_config(shape)
@@ -26,7 +28,9 @@ def bench(rounds: int = 15, only: tuple[str, ...] = tuple(shapes.CPU_BATCH), mem
         found = _shape(shape, batch_size, rounds, peers, memory, sizes[shape])
         measure.show(found)
         table += found
-    return measure.report("step", rounds, table, "jax", "jaxlib", "flax", "optax", "torch", "transformers", shapes=sizes)
+    return measure.report(
+        "step", rounds, table, "jax", "jaxlib", "flax", "optax", "torch", "transformers", shapes=sizes
+    )
 
 
 def _shape(

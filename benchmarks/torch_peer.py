@@ -49,6 +49,17 @@ def parameters(shape: str) -> int:
     return sum(p.numel() for p in build(model_config(shape)).parameters())
 
 
+def forward_flops(shape: str) -> float:
+    """Operations per token of the forward pass at full context, as torch counts the matmuls it runs."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    config = model_config(shape)
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        build(config)(input_ids=torch.zeros((1, config.context), dtype=torch.long), use_cache=False)
+    return counter.get_total_flops() / config.context
+
+
 def build(config: ModelConfig) -> Any:
     """transformers' model of the same shape, in training mode, with its fastest attention."""
     shared: dict[str, Any] = dict(

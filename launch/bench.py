@@ -7,7 +7,14 @@ from pathlib import Path
 from tsjax.atomic import write_json
 from tsjax.errors import UserError
 
-BENCHMARKS = ("step", "loader", "decode", "lanes", "startup", "dispatch")  # modules of `benchmarks` with a `bench(rounds)`
+BENCHMARKS = (
+    "step",
+    "loader",
+    "decode",
+    "lanes",
+    "startup",
+    "dispatch",
+)  # modules of `benchmarks` with a `bench(rounds)`
 
 
 def bench(names: list[str], rounds: int | None, file: Path | None) -> None:
@@ -17,6 +24,8 @@ def bench(names: list[str], rounds: int | None, file: Path | None) -> None:
         raise UserError(expected=f"benchmarks of {', '.join(BENCHMARKS)}", found=unknown[0], todo="name one of them")
     if rounds is not None and rounds < 1:
         raise UserError(expected="--rounds of at least 1", found=str(rounds), todo="give more")
+    if file and not file.parent.is_dir():
+        raise UserError(expected=f"a folder for {file}", found=f"no {file.parent}", todo="make it first")
     reports = {}
     for name in names or BENCHMARKS:
         run = importlib.import_module(f"benchmarks.{name}").bench

@@ -98,7 +98,9 @@ def make_parser() -> Parser:
 
     p = verb("bench", "Speed on this machine, against peers where they are installed; results as a table or JSON.",
              "tsjax bench step --rounds 15 --json step.json")  # fmt: skip
-    p.add_argument("benchmarks", nargs="*", metavar="NAME", help="step, loader, decode, lanes, startup or dispatch; none: all")
+    p.add_argument(
+        "benchmarks", nargs="*", metavar="NAME", help="step, loader, decode, lanes, startup, dispatch; none: all"
+    )
     p.add_argument("--rounds", type=int, help="samples of each variant (default: the benchmark's own number)")
     p.add_argument("--json", type=Path, help="also write machine, versions, shapes, medians and ratios here")
 
