@@ -36,7 +36,7 @@ def bench(rounds: int = 15, only: tuple[str, ...] = tuple(shapes.CPU_BATCH), mem
 def _shape(
     shape: str, batch_size: int, rounds: int, peers: bool, memory: bool, size: dict[str, Any]
 ) -> list[measure.Row]:
-    workers = [measure.Worker(ours.make, shape, batch_size)]
+    workers = [measure.Worker(ours.make, shape, batch_size, ours.VARIANTS)]
     makers = dict.fromkeys(ours.VARIANTS, ours.make)
     if peers:
         from benchmarks import torch_peer

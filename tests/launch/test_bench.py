@@ -146,12 +146,14 @@ def test_gpu_runs_on_a_cpu_when_tiny(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(gpu, "DISPATCHES", ())
     monkeypatch.setattr(gpu_checks, "ATTENTION", {"documents": gpu_checks.ATTENTION["documents"]})
     monkeypatch.setattr(gpu_checks, "lanes", lambda config: iter([("lane 0", float("nan"), 1.0)]))
+    monkeypatch.setattr(gpu_checks, "dispatches", lambda config: 1 / 0)
     path = tmp_path / "gpu.json"
     assert gpu.main(["--tiny", "--json", str(path)]) == 1, "a check that failed decides the exit code"
     out, report = capsys.readouterr().out, json.loads(path.read_text())
     checks = {row["check"]: row["pass"] for row in report["rows"] if "check" in row}
     assert checks.pop("lanes against solo runs: lane 0") is False and "FAIL lanes" in out
-    assert len(checks) == 4 + 2 + 1 + 6 and all(checks.values())
+    assert checks.pop("8 steps in one dispatch against 8 dispatches") is False and "ZeroDivisionError" in out
+    assert len(checks) == 4 + 2 + 6 and all(checks.values())
     speeds = {row["case"]: row["tokens_per_second"] for row in report["rows"] if "tokens_per_second" in row}
     assert speeds.keys() == {"neo-1m", "neo-1m, 2 lanes"} and min(speeds.values()) > 0
     assert report["targets"]["MFU of 8m"]["met"] is None
