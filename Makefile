@@ -25,9 +25,9 @@ test: .venv/dev
 reference: .venv/dev
 	$(BIN)/python -m pytest -m reference tests/reference
 
-# Ray is large, so it is installed only here.
+# Ray and torch are large, so they are installed only here.
 peers: .venv/dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ray]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ray,bench]'
 	$(BIN)/python -m pytest -m peers
 
 drill: .venv/dev

@@ -1,14 +1,12 @@
 """Time and memory of `tsjax prepare` on a text file of any size, which is written for it by the offline writer.
 
-    python benchmarks/prepare.py --gigabytes 2.2 --workers 2 --json benchmarks/results/prepare.json
+    python -m benchmarks.prepare --gigabytes 2.2 --workers 2 --json benchmarks/results/prepare.json
 
 Memory is the largest sum of the unique set sizes (USS) of prepare and its workers, and of their resident set sizes
 (RSS, which counts shared libraries and mapped files once for each process), sampled five times a second.
 """
 
-import argparse
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -16,8 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks import measure
 from data_gen.offline import write_story
-from tsjax.atomic import write_json
 from tsjax.corpus import SEPARATOR
 from tsjax.shards import open_shards
 
@@ -67,35 +65,33 @@ def run(command: list[str]) -> dict[str, Any]:
     return {"seconds": time.monotonic() - began, "rss_sum_peak": rss, "uss_sum_peak": uss, "rss_largest_process": alone}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--gigabytes", type=float, default=2.2)
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--vocab-size", type=int, default=4096)
-    parser.add_argument("--folder", type=Path, help="keeps text and shards here (default: a temporary folder)")
-    parser.add_argument("--json", type=Path)
-    a = parser.parse_args()
+def bench(
+    gigabytes: float = 2.2, workers: int | None = None, vocab_size: int = 4096, folder: Path | None = None
+) -> dict[str, Any]:
+    workers = workers or os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as temporary:
-        folder = a.folder or Path(temporary)
-        text, out = folder / "stories.txt", folder / "shards"
-        stories = write_text(text, int(a.gigabytes * 1e9))
+        place = folder or Path(temporary)
+        text, out = place / "stories.txt", place / "shards"
+        stories = write_text(text, int(gigabytes * 1e9))
         found = run([sys.executable, "-m", "launch.cli", "prepare", str(text), "--out", str(out),
-                     "--workers", str(a.workers), "--vocab-size", str(a.vocab_size)])  # fmt: skip
+                     "--workers", str(workers), "--vocab-size", str(vocab_size)])  # fmt: skip
         shards = open_shards(out)
         found |= {
             "text_bytes": text.stat().st_size,
             "stories": stories,
             "megabytes_per_second": text.stat().st_size / 1e6 / found["seconds"],
             "tokens": sum(split["tokens"] for split in shards.manifest["splits"].values()),
-            "warnings": shards.manifest["warnings"],
-            "workers": a.workers,
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+            "warnings": len(shards.manifest["warnings"]),
         }
-    for key, value in found.items():
-        print(f"{key}: {value:,.1f}" if isinstance(value, float) else f"{key}: {value}")
-    if a.json:
-        write_json(a.json, found)
+    return measure.report("prepare", 1, [found], "sentencepiece", "array_record", workers=workers)
 
 
 if __name__ == "__main__":
-    main()
+    measure.main(
+        bench,
+        __doc__,
+        ("--gigabytes", {"type": float, "default": 2.2}),
+        ("--workers", {"type": int}),
+        ("--vocab-size", {"type": int, "default": 4096}),
+        ("--folder", {"type": Path, "help": "keeps text and shards here (default: a temporary folder)"}),
+    )

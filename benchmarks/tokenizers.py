@@ -8,63 +8,32 @@ GPT-2's vocab.json and merges.txt; without it the byte-level BPE is trained on T
 process that tokenizes TEXT with that variant alone, above what the text and the tokenizer take.
 """
 
-import argparse
 import gzip
-import json
 import multiprocessing
-import os
-import platform
-import statistics
-import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from tsjax.tokenizer import HuggingFace, Recipe, SentencePiece, Tokenizer, load, versions
+from benchmarks import measure
+from tsjax.tokenizer import HuggingFace, Recipe, SentencePiece, Tokenizer, load
 from tsjax.tokenizer.restricted import restrict
 
 WORKERS = 2
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("text", type=Path)
-    parser.add_argument("--gpt2", type=Path)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json")
-    arguments = parser.parse_args()
-    texts = documents(arguments.text)
+def bench(text: Path, gpt2: Path | None = None, rounds: int = 5) -> dict[str, Any]:
+    texts = documents(text)
     megabytes = sum(len(text.encode()) for text in texts) / 1e6
-    tried = variants(texts, arguments.gpt2)
-    seconds: dict[str, list[float]] = {name: [] for name in tried}
-    for _ in range(arguments.rounds):
-        for name, variant in tried.items():
-            begin = time.perf_counter()
-            variant(texts)
-            seconds[name].append(time.perf_counter() - begin)
-    report: dict = {
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
-        "python": platform.python_version(),
-        "versions": versions(),
-        "text": f"{arguments.text.name}, {megabytes:.2f} MB, {len(texts):,} documents",
-        "workers": WORKERS,
-        "rounds": arguments.rounds,
-        "variants": {},
-    }
+    tried = variants(texts, gpt2)
+    calls = {name: lambda variant=variant: measure.timed(lambda: variant(texts)) for name, variant in tried.items()}
+    samples = measure.interleave(calls, rounds, warm=0)
+    table: list[measure.Row] = []
     for name, variant in tried.items():
-        yardstick = variant.yardstick
-        ratio = statistics.median(theirs / ours for ours, theirs in zip(seconds[name], seconds[yardstick], strict=True))
-        speed = megabytes / statistics.median(seconds[name])
-        memory = extra_memory(variant, arguments.text)
-        report["variants"][name] = {
-            "megabytes_per_second": speed,
-            "ratio": ratio,
-            "to": yardstick,
-            "extra_megabytes": memory,
-        }
-        print(f"{name:<28} {speed:7.2f} MB/s  x{ratio:.2f} of {yardstick:<22} +{memory:,.0f} MB")
-    if arguments.json:
-        with open(arguments.json, "w") as f:
-            json.dump(report, f, indent=2)
+        pair = {variant.yardstick: samples[variant.yardstick], name: samples[name]}
+        row = measure.rows(pair, variant.yardstick, megabytes)[-1]
+        table.append(row | {"extra_mb": extra_memory(variant, text)})
+    source = f"{text.name}, {megabytes:.2f} MB, {len(texts):,} documents"
+    return measure.report("tokenizers", rounds, table, "sentencepiece", "tokenizers", text=source, workers=WORKERS)
 
 
 def documents(path: Path) -> list[str]:
@@ -117,15 +86,16 @@ def extra_memory(variant: Variant, path: Path) -> float:
 def _measure(variant: Variant, path: Path) -> float:
     texts = documents(path)
     variant(texts[:1])
-    before = _memory("VmRSS")
+    before = measure.resident("VmRSS")
     variant(texts)
-    return _memory("VmHWM") - before  # getrusage would count the parent that this process was forked from
-
-
-def _memory(key: str) -> float:
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(key))
-    return int(line.split()[1]) / 1024
+    return measure.resident("VmHWM") - before
 
 
 if __name__ == "__main__":
-    main()
+    measure.main(
+        bench,
+        __doc__,
+        ("text", {"type": Path}),
+        ("--gpt2", {"type": Path}),
+        ("--rounds", {"type": int, "default": 5}),
+    )

@@ -105,6 +105,14 @@ def make_parser() -> Parser:
     p.add_argument("run", type=Path, help="run folder")
     p.add_argument("--data", type=Path, help="shard folder (default: the one the run was trained on)")
 
+    p = verb("bench", "Speed on this machine, against peers where they are installed; results as a table or JSON.",
+             "tsjax bench step --rounds 15 --json step.json", computes=True)  # fmt: skip
+    p.add_argument(
+        "benchmarks", nargs="*", metavar="NAME", help="step, loader, decode, lanes, startup, dispatch; none: all"
+    )
+    p.add_argument("--rounds", type=int, help="samples of each variant (default: the benchmark's own number)")
+    p.add_argument("--json", type=Path, help="also write machine, versions, shapes, medians and ratios here")
+
     verb("doctor", "Devices, versions, memory, and what is missing.", "tsjax doctor")
     return parser
 
@@ -236,6 +244,10 @@ def run_verb(arguments: argparse.Namespace, overrides: list[str]) -> int:
             from launch.evaluation import print_loss
 
             print_loss(arguments.run, arguments.data)
+        case "bench":
+            from launch.bench import bench
+
+            bench(arguments.benchmarks, arguments.rounds, arguments.json)
         case "doctor":
             from launch.doctor import doctor
 

@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# design section 2: launch -> eval, data_gen -> tsjax; configs are loaded by name and build on tsjax alone
+# design section 2: launch -> eval, data_gen -> tsjax; configs are loaded by name and build on tsjax alone, and so are
+# benchmarks, which measure the rest
 MAY_IMPORT = {
     "tsjax": set(),
     "data_gen": {"tsjax"},
     "eval": {"tsjax", "data_gen"},
     "configs": {"tsjax"},
     "launch": {"tsjax", "data_gen", "eval"},
+    "benchmarks": {"tsjax", "data_gen", "launch"},
 }
 SOURCES = [p for folder in MAY_IMPORT for p in sorted((ROOT / folder).rglob("*.py"))]
 

@@ -5,17 +5,21 @@ is one fancy index. So the position in the data is one integer, nothing is lost 
 may span two epochs), and a resume continues exactly. Grain prefetches.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import grain
 import numpy as np
 
 from tsjax.config import DataConfig
 from tsjax.errors import UserError
-from tsjax.shards import Shards
+
+if TYPE_CHECKING:
+    from tsjax.shards import Shards
 
 Batch = dict[str, np.ndarray]
+AHEAD = 16  # batches that are read before they are asked for
+READ_ROWS = 256  # rows that one read of Grain brings at least: a read costs some 100 us whatever is in it
 
 
 class Rows(Protocol):
@@ -45,6 +49,14 @@ class ConcatRows:
         return -(-(len(self.tokens_N) - 1) // self.context)
 
     def batch(self, rows: np.ndarray) -> Batch:
+        whole = (len(self.tokens_N) - 1) // self.context  # rows that the stream fills: all, or all but the last
+        if np.max(rows) < whole:  # then each row is a piece of memory, copied as one
+            shape, end = (whole, self.context), whole * self.context
+            return {
+                "tokens": self.tokens_N[:end].reshape(shape)[rows].astype(np.int32),
+                "targets": self.tokens_N[1 : end + 1].reshape(shape)[rows].astype(np.int32),
+                "weights": self.counts_N[1 : end + 1].reshape(shape)[rows].astype(np.float32),
+            }
         at = self._targets(rows)
         inside = at < len(self.tokens_N)
         at = np.minimum(at, len(self.tokens_N) - 1)
@@ -80,28 +92,43 @@ class DocumentRows:
         return len(self.first_R) - 1
 
     def batch(self, rows: np.ndarray) -> Batch:
-        at, segments, positions, _ = self._lay_out(rows)
-        batch = _with_weights(self.tokens_N, at, (segments > 0) & self.counts_N[at])
-        return batch | {"segments": segments, "positions": positions}
+        piece_M, length_M, segment_M = self._pieces(rows)
+        shape = (len(rows), self.context)
+        positions = np.arange(len(rows) * self.context)
+        positions -= np.repeat(np.cumsum(length_M) - length_M, length_M)
+        real_M = segment_M > 0
+        # Position p of a piece has the target start + 1 + p; of padding, token 1 of the stream.
+        if not real_M.all():
+            positions *= np.repeat(real_M, length_M)
+        at = np.repeat(np.where(real_M, self.start_P[piece_M] + 1, 1), length_M)
+        at += positions
+        weights = self.counts_N[at]
+        if not real_M.all():
+            weights &= np.repeat(real_M, length_M)
+        batch = _with_weights(self.tokens_N, at, weights)
+        segments = np.repeat(segment_M.astype(np.int32), length_M)
+        batch |= {"segments": segments, "positions": positions.astype(np.int32)}
+        return {name: values.reshape(shape) for name, values in batch.items()}
 
     def documents(self, rows: np.ndarray) -> np.ndarray:
-        return self._lay_out(rows)[3]
+        piece_M, length_M, segment_M = self._pieces(rows)
+        owner_M = np.where(segment_M > 0, self.owner_P[piece_M], 0)
+        return np.repeat(owner_M, length_M).reshape(len(rows), self.context)
 
-    def _lay_out(self, rows: np.ndarray):
-        """Stream index of each target, segment (1, 2, ...; 0 = padding), position and document, each [b, T]."""
-        shape = (len(rows), self.context)
-        at, owners = np.ones(shape, np.int64), np.zeros(shape, np.int64)
-        segments, positions = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
-        for b, row in enumerate(rows):
-            pieces = slice(self.first_R[row], self.first_R[row + 1])
-            length = self.length_P[pieces]
-            used = int(length.sum())
-            offset = np.arange(used) - np.repeat(np.cumsum(length) - length, length)
-            at[b, :used] = np.repeat(self.start_P[pieces], length) + offset + 1
-            segments[b, :used] = np.repeat(np.arange(1, len(length) + 1), length)
-            positions[b, :used] = offset
-            owners[b, :used] = np.repeat(self.owner_P[pieces], length)
-        return at, segments, positions, owners
+    def _pieces(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """All pieces of the rows one after another, each row's padding being its last: number, length, segment.
+
+        Segments count from 1; padding has segment 0, and the number of some other piece.
+        """
+        counts_B = self.first_R[rows + 1] - self.first_R[rows] + 1
+        ends_B = np.cumsum(counts_B)
+        segment_M = np.arange(1, ends_B[-1] + 1) - np.repeat(ends_B - counts_B, counts_B)
+        piece_M = np.repeat(self.first_R[rows] - 1, counts_B) + segment_M
+        piece_M[ends_B - 1] = segment_M[ends_B - 1] = 0
+        length_M = self.length_P[piece_M]
+        length_M[ends_B - 1] = 0
+        length_M[ends_B - 1] = self.context - np.add.reduceat(length_M, ends_B - counts_B)
+        return piece_M, length_M, segment_M
 
 
 def _with_weights(tokens_N: np.ndarray, at: np.ndarray, weights: np.ndarray) -> Batch:
@@ -136,7 +163,7 @@ def _best_fit(length_P: np.ndarray, size: int) -> np.ndarray:
     return row_P
 
 
-def make_rows(shards: Shards, split: str, context: int, data: DataConfig) -> Rows:
+def make_rows(shards: "Shards", split: str, context: int, data: DataConfig) -> Rows:
     """The rows of a split, packed and weighted as `data` says; UserError when the tokenizer does not know the turns."""
     tokens_N, starts_D = shards.tokens(split), shards.document_starts(split)
     counts_N = np.ones(len(tokens_N), bool)
@@ -164,7 +191,7 @@ def assistant_turns(tokens_N: np.ndarray, starts_D: np.ndarray, markers: dict[st
     return speaker_N == markers["assistant"]
 
 
-class ShuffledBatches(grain.sources.RandomAccessDataSource):
+class ShuffledBatches:
     """`self[step]` is this host's share of the batch of that step: equal for any host count when put together."""
 
     leading: tuple[str, ...] = ()  # mesh axes of what comes before the rows
@@ -178,7 +205,17 @@ class ShuffledBatches(grain.sources.RandomAccessDataSource):
         return self._steps
 
     def __getitem__(self, step: int) -> Batch:
-        return self._rows.batch(self.share_numbers(step))
+        return self.read(step, step + 1)[0]
+
+    def read(self, first: int, end: int) -> list[Batch]:
+        """The batches of steps `first` .. `end - 1`, made at once: for small ones that is several times as fast."""
+        numbers = [self.share_numbers(step) for step in range(first, end)]
+        together = self._rows.batch(np.concatenate(numbers))
+        ends = np.cumsum([len(part) for part in numbers])
+        return [
+            {name: values[stop - len(part) : stop] for name, values in together.items()}
+            for stop, part in zip(ends.tolist(), numbers, strict=True)
+        ]
 
     def share_numbers(self, step: int) -> np.ndarray:
         """The rows of this host's share of the batch of `step`."""
@@ -186,12 +223,12 @@ class ShuffledBatches(grain.sources.RandomAccessDataSource):
 
     def row_numbers(self, step: int) -> np.ndarray:
         """The rows of the whole batch of `step`."""
-        epoch_b, within_b = np.divmod(step * self.batch_size + np.arange(self.batch_size), len(self._rows))
-        numbers = np.empty(self.batch_size, np.int64)
-        for epoch in np.unique(epoch_b):
-            mine = epoch_b == epoch
-            numbers[mine] = self._permutation(int(epoch))[within_b[mine]]
-        return numbers
+        parts, at, end = [], step * self.batch_size, (step + 1) * self.batch_size
+        while at < end:
+            epoch, within = divmod(at, len(self._rows))
+            parts.append(self._permutation(epoch)[within : within + end - at])
+            at += len(parts[-1])
+        return np.concatenate(parts)
 
     def _permutation(self, epoch: int) -> np.ndarray:
         known = self._permutations
@@ -203,7 +240,7 @@ class ShuffledBatches(grain.sources.RandomAccessDataSource):
         return known[epoch]
 
 
-class LaneBatches(grain.sources.RandomAccessDataSource):
+class LaneBatches:
     """As `ShuffledBatches`, for lanes that each have an order of their own: arrays [E, B, ...]."""
 
     leading = ("lanes",)
@@ -215,9 +252,10 @@ class LaneBatches(grain.sources.RandomAccessDataSource):
     def __len__(self) -> int:
         return len(self._orders[0])
 
-    def __getitem__(self, step: int) -> Batch:
-        batches = [order[step] for order in self._orders]
-        return {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
+    def read(self, first: int, end: int) -> list[Batch]:
+        """The batches of steps `first` .. `end - 1`."""
+        steps = zip(*(order.read(first, end) for order in self._orders), strict=True)
+        return [{name: np.stack([batch[name] for batch in lanes]) for name in lanes[0]} for lanes in steps]
 
     def share_numbers(self, step: int) -> np.ndarray:
         """The rows of this host's share of the batch of `step`, for each lane: [E, B]."""
@@ -227,10 +265,28 @@ class LaneBatches(grain.sources.RandomAccessDataSource):
 Order = ShuffledBatches | LaneBatches
 
 
+class _Reads:
+    """What Grain reads: a list of the batches of the next few steps from `start` on."""
+
+    def __init__(self, source: Order, start: int):
+        self._source, self._start = source, start
+        self.steps = max(1, READ_ROWS // (source.share.stop - source.share.start))
+
+    def __len__(self) -> int:
+        return -(-(len(self._source) - self._start) // self.steps)
+
+    def __getitem__(self, read: int) -> list[Batch]:
+        first = self._start + read * self.steps
+        return self._source.read(first, min(first + self.steps, len(self._source)))
+
+
 def train_batches(source: Order, start: int) -> Iterator[Batch]:
     """The batches of steps `start`, `start + 1`, ... read ahead by one thread."""
-    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=16)
-    return iter(grain.MapDataset.source(source)[start:].to_iter_dataset(options))
+    import grain  # here, because it takes a second, and resident data do without it
+
+    reads = _Reads(source, start)
+    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=max(2, AHEAD // reads.steps))
+    return itertools.chain.from_iterable(grain.MapDataset.source(reads).to_iter_dataset(options))
 
 
 def eval_batches(rows: Rows, batch_size: int) -> Iterator[tuple[Batch, np.ndarray]]:
