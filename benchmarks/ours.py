@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from unittest import mock
 
 import jax
@@ -12,8 +13,11 @@ from benchmarks.shapes import model_config, train_config
 from tsjax import flops, linear, step
 from tsjax.config import Config
 from tsjax.optimizer import make_optimizer
+from tsjax.program import Dispatch, Solo
 from tsjax.scoring import soft_capped
-from tsjax.step import Batch, init_state, make_train_step
+from tsjax.sharding import make_mesh
+from tsjax.step import Batch, Metrics, State, init_state, make_train_step
+from tsjax.units import Rates
 
 PARTS = ("reference attention", "plain x @ w")  # tsjax with one part replaced; plain JAX has both, and full logits
 VARIANTS = ("tsjax", *PARTS, "plain JAX")
@@ -49,20 +53,33 @@ def constant_rate(config: Config):
 def _stepper(config: Config, variant: str) -> Callable[[], object]:
     if variant in ("reference attention", "plain JAX"):
         config = dataclasses.replace(config, model=dataclasses.replace(config.model, kernel="reference"))
-    schedule = constant_rate(config)
-    optimizer = make_optimizer(config.optimizer, schedule)
-    batch = random_batch(config)
     with _plain(matmul=variant in ("plain x @ w", "plain JAX"), loss=variant == "plain JAX"):
-        state = jax.jit(lambda: init_state(config, optimizer))()
-        compiled = jax.jit(make_train_step(config, optimizer, schedule), donate_argnums=0)
-        compiled = compiled.lower(state, batch).compile()
+        state, step = (_jitted if variant == "plain JAX" else _as_trained)(config)
+        state, _ = step(state)  # traced here
 
     def run() -> None:
         nonlocal state
-        state, metrics = compiled(state, batch)
+        state, metrics = step(state)
         jax.block_until_ready((state, metrics))
 
     return run
+
+
+def _as_trained(config: Config) -> tuple[State, Callable[[State], tuple[State, Metrics]]]:
+    """The program of `tsjax train`."""
+    program = Solo(config, Rates(1, 1, total_steps=1), make_mesh())
+    batch = jax.tree.map(lambda leaf: leaf[None], random_batch(config))
+    dispatch = Dispatch(program, SimpleNamespace(tables={}, batch=lambda tables, one: one))
+    return program.init(), lambda state: dispatch(state, batch)
+
+
+def _jitted(config: Config) -> tuple[State, Callable[[State], tuple[State, Metrics]]]:
+    """A train step as it is written first: one `jax.jit`."""
+    schedule = constant_rate(config)
+    optimizer = make_optimizer(config.optimizer, schedule)
+    batch = random_batch(config)
+    step = jax.jit(make_train_step(config, optimizer, schedule), donate_argnums=0)
+    return jax.jit(lambda: init_state(config, optimizer))(), lambda state: step(state, batch)
 
 
 @contextlib.contextmanager

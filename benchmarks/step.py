@@ -1,7 +1,7 @@
 """Seconds of a training step, and its memory: tsjax, tsjax with plainer parts, and transformers on torch.
 
 A step is forward, backward, clip and AdamW in float32, dropout 0, on random tokens; one thread per core, and the same
-allocator settings for all. tsjax and torch each have a process, and take turns: both stay alive, one computes. Memory is that
+allocator settings for all. Each variant has a process, and they take turns: all stay alive, one computes. Memory is that
 of a fresh process that takes three steps of one variant: its peak RSS, and the rise over its RSS after imports.
 """
 
@@ -36,14 +36,14 @@ def bench(rounds: int = 15, only: tuple[str, ...] = tuple(shapes.CPU_BATCH), mem
 def _shape(
     shape: str, batch_size: int, rounds: int, peers: bool, memory: bool, size: dict[str, Any]
 ) -> list[measure.Row]:
-    workers = [measure.Worker(ours.make, shape, batch_size, ours.VARIANTS)]
     makers = dict.fromkeys(ours.VARIANTS, ours.make)
     if peers:
         from benchmarks import torch_peer
 
         size["transformers_parameters"] = torch_peer.parameters(shape)
-        workers.append(measure.Worker(torch_peer.make, shape, batch_size))
         makers |= dict.fromkeys(torch_peer.VARIANTS, torch_peer.make)
+    # A process for each: one heap for several would be cut up by buffers of several sizes.
+    workers = [measure.Worker(make, shape, batch_size, (name,)) for name, make in makers.items()]
     variants = {name: call for worker in workers for name, call in worker.variants().items()}
     samples = measure.interleave(variants, rounds, warm=2)
     for worker in workers:

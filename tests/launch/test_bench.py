@@ -115,7 +115,7 @@ def test_plain_jax_computes_the_same_step(tiny):
         (step,) = ours.make("neo-1m", 2, (name,)).values()
 
         def keep(tree, name=name):
-            losses.setdefault(name, []).append(float(tree[1]["loss"]))
+            losses.setdefault(name, []).append(tree[1]["loss"].item())
             return original(tree)
 
         with pytest.MonkeyPatch.context() as patch:
