@@ -77,12 +77,6 @@ def rows(samples: dict[str, list[Sample]], yardstick: str, work: float = 0, **sa
     return table
 
 
-def speed_of(table: list[Row], variant: str, **same: Any) -> float | None:
-    """The `speed` of a variant in the rows that `rows` made; None where it was not measured."""
-    wanted = same | {"variant": variant}
-    return next((row["speed"] for row in table if wanted.items() <= row.items()), None)
-
-
 class Worker:
     """A process of its own that keeps named variants alive and runs one when asked.
 

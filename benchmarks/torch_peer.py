@@ -21,7 +21,7 @@ def make(shape: str, batch_size: int, names: tuple[str, ...] = VARIANTS) -> dict
     """The variants by name; each call takes one training step."""
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     torch.manual_seed(0)
-    return {name: _stepper(model_config(shape), batch_size, "compile" in name, "foreach" not in name) for name in names}
+    return {name: _stepper(model_config(shape), batch_size, "compile" in name) for name in names}
 
 
 def make_generate(shape: str, batch_size: int, prompt: int, new: int) -> dict[str, Callable[[], object]]:
@@ -83,9 +83,9 @@ def build(config: ModelConfig) -> Any:
     return transformers.LlamaForCausalLM(llama).train()
 
 
-def _stepper(config: ModelConfig, batch_size: int, compiled: bool, fused: bool) -> Callable[[], object]:
+def _stepper(config: ModelConfig, batch_size: int, compiled: bool) -> Callable[[], object]:
     model = build(config)
-    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=fused)
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
     tokens = torch.randint(0, config.vocab_size, (batch_size, config.context + 1))
     inputs, targets = tokens[:, :-1].contiguous(), tokens[:, 1:].reshape(-1)
 

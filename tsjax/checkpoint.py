@@ -130,6 +130,12 @@ class Checkpoints:
                 return None
         return None
 
+    def set_aside_after(self, step: int) -> None:
+        """Renames later checkpoints to `ahead-STEP-N`: the run goes on from `step`, and will come by them again."""
+        for later in [at for at in self.steps() if at > step] if leads() else []:
+            n = sum(1 for _ in self.folder.glob(f"ahead-{later:08d}-*"))
+            self._path(later).rename(self.folder / f"ahead-{later:08d}-{n}")
+
     def load(self, step: int, abstract_state: Any) -> tuple[Any, dict[str, Any]]:
         """(state, meta) of that step, whose checkpoint is whole."""
         path = self._path(step)
@@ -168,8 +174,12 @@ def restore_together(checkpoints: Sequence[Checkpoints], abstract_state: Any) ->
                     found=f"steps {', '.join(map(str, behind.steps())) or 'none'} in {behind.folder}",
                     todo="train on each alone with --run, or start all over with --fresh",
                 )  # fmt: skip
+            for each in checkpoints:
+                each.set_aside_after(-1)
             return None
         if min(steps) == max(steps):
+            for each in checkpoints:
+                each.set_aside_after(steps[0])
             return [each.load(steps[0], abstract_state)[0] for each in checkpoints], steps[0]
         step = min(steps)
 

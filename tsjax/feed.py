@@ -19,7 +19,7 @@ from tsjax.sharding import put_batch, put_everywhere
 
 Tables = dict[str, Any]  # of arrays
 RESIDENT_SHARE = 0.25  # of a device's memory that `data.resident=auto` gives to the token set
-_MOST_TOKENS = 2**31 - 2  # positions in the stream are int32 on the device
+_MOST_TOKENS = 2**31 - 2**24  # positions in the stream are int32 on the device, and the last row reaches beyond it
 
 
 class Feed(Protocol):

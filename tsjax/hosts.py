@@ -64,6 +64,10 @@ class StopTogether:
         self._stop, self._patience, self._agreed = stop, patience, False
         self._asked: deque[jax.Array] = deque()
         self._alone = jax.process_count() == 1
+        if not self._alone:
+            mesh = jax.make_mesh((jax.device_count(),), ("all",), axis_types=(jax.sharding.AxisType.Auto,))
+            self._split, whole = (jax.NamedSharding(mesh, jax.P(*axes)) for axes in (("all",), ()))
+            self._any = jax.jit(lambda flags: flags.any(), out_shardings=whole)
 
     def __bool__(self) -> bool:
         return bool(self._stop) if self._alone else self._agreed
@@ -71,10 +75,7 @@ class StopTogether:
     def ask(self) -> None:
         if self._alone:
             return
-        mesh = jax.make_mesh((jax.device_count(),), ("all",), axis_types=(jax.sharding.AxisType.Auto,))
-        split, whole = (jax.NamedSharding(mesh, jax.P(*axes)) for axes in (("all",), ()))
         mine = np.full(jax.local_device_count(), bool(self._stop))
-        flags = jax.make_array_from_process_local_data(split, mine)
-        self._asked.append(jax.jit(lambda flags: flags.any(), out_shardings=whole)(flags))
+        self._asked.append(self._any(jax.make_array_from_process_local_data(self._split, mine)))
         if len(self._asked) > self._patience:
             self._agreed |= bool(np.asarray(self._asked.popleft()))

@@ -1,6 +1,7 @@
 """A run made ready: its config fitted to the data, its durations counted in steps, its folder begun or found again."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from tsjax import flops, units
@@ -32,6 +33,15 @@ def look_up(run: Run, config: Config, shards: Shards, fresh: bool) -> dict[str, 
     run.check_same(config, shards.fingerprint)
     result = run.result() if run.result_file.exists() else None
     return {"result": result, "diverged": run.diverged(), "derived": run.manifest()["derived"]}
+
+
+def check_together(runs: Sequence[Run], known: Sequence[dict[str, Any] | None]) -> None:
+    """Raises UserError when some lanes have trained already and others have yet to begin: those would be started over."""
+    trained = [run for run in runs if any(run.checkpoints.glob("[0-9]*"))]
+    new = [run for run, found in zip(runs, known, strict=True) if not found]
+    if trained and new:
+        raise UserError(expected=f"lanes that began together with {trained[0].folder}", found=f"no run yet in {new[0].folder}",
+                        todo="train the new ones with --lanes and --run of their own, or all again with --fresh")  # fmt: skip
 
 
 def begin(run: Run, config: Config, shards: Shards, derived: dict[str, Any], fresh: bool) -> None:

@@ -38,11 +38,13 @@ class Journal:
         # Updates that are not finite were left out by the step itself, so the state is still good.
         if (train.on_nonfinite == "stop" and row["skipped"]) or row["skips_in_a_row"] >= train.max_skips:
             self.end()
+            folder, kept = self.run.folder, ", ".join(map(str, self.checkpoints.steps())) or "none"
             self.diverged = Diverged(
-                expected="a finite loss and gradient", found=f"NaN or infinity at or before step {row['step']}",
-                todo="lower config.optimizer.learning_rate or lengthen config.optimizer.warmup, and start with --fresh "
-                f"(checkpoints kept: {', '.join(map(str, self.checkpoints.steps())) or 'none'})",
-            )  # fmt: skip
+                expected="a finite loss and gradient",
+                found=f"NaN or infinity at or before step {row['step']} in {folder}",
+                todo="lower config.optimizer.learning_rate or lengthen config.optimizer.warmup, and start with "
+                f"--run {folder} --fresh (checkpoints kept: {kept})",
+            )
             if leads():
                 write_json(self.run.diverged_file, self.diverged.fields())
             raise self.diverged

@@ -21,7 +21,7 @@ from tsjax.errors import UserError
 from tsjax.feed import Feed, Tables, make_feed
 from tsjax.model import Params
 from tsjax.optimizer import make_optimizer, make_schedule
-from tsjax.sharding import abstract, host_rows, replicated, shardings
+from tsjax.sharding import abstract, host_rows, put_everywhere, replicated, shardings
 from tsjax.step import Batch, Metrics, State, init_state, make_eval_step, make_train_step
 
 VARY = ("train.seed", "optimizer.weight_decay", "optimizer.beta1", "optimizer.beta2", "optimizer.eps")
@@ -30,8 +30,7 @@ Knobs = dict[str, jax.Array]  # one value of each field of VARY for each lane, a
 
 
 def lane_knobs(configs: Sequence[Config], rates: units.Rates) -> Knobs:
-    """What the lanes differ in, as arrays with an axis of lanes. UserError naming the first field that must not differ."""
-    check_lanes(configs)
+    """What the lanes, which `check_lanes` has passed, differ in: arrays with an axis of lanes."""
     steps = jnp.arange(rates.total_steps or 1)
     knobs: dict[str, Any] = {
         "learning_rate": jnp.stack([jax.vmap(make_schedule(c.optimizer, rates))(steps) for c in configs])
@@ -66,9 +65,12 @@ def make_lane_init(config: Config) -> Callable[[Knobs], State]:
 
 
 def make_lane_step(
-    config: Config, shared_order: bool = True
+    config: Config, shared_order: bool = True, together: int = 1
 ) -> Callable[[State, tuple[Knobs, Batch]], tuple[State, Metrics]]:
-    """states, (knobs, batch) -> states, metrics [E]. The batch has an axis of lanes unless all read the same order."""
+    """states, (knobs, batch) -> states, metrics [E]. The batch has an axis of lanes unless all read the same order.
+
+    `together`: lanes that one device computes at once; they share its memory for logits.
+    """
 
     def step(state: State, knobs: Knobs, batch: Batch) -> tuple[State, Metrics]:
         lane, table = _bind(config, knobs), knobs["learning_rate"]
@@ -76,7 +78,7 @@ def make_lane_step(
         def schedule(step: jax.Array) -> jax.Array:
             return table[step]
 
-        return make_train_step(lane, make_optimizer(lane.optimizer, schedule), schedule)(state, batch)
+        return make_train_step(lane, make_optimizer(lane.optimizer, schedule), schedule, lanes=together)(state, batch)
 
     lanes = jax.vmap(step, in_axes=(0, 0, None if shared_order else 0))
     return lambda states, given: lanes(states, *given)
@@ -106,8 +108,9 @@ class Lanes:
         self._separate = len({config.data.seed for config in configs}) > 1
         self._knobs = lane_knobs(configs, rates)
         self._init = make_lane_init(first)
-        self.step = make_lane_step(first, not self._separate)
-        self.eval_step = _make_lane_eval(first, mesh)
+        together = self.count // mesh.shape["lanes"]
+        self.step = make_lane_step(first, not self._separate, together)
+        self.eval_step = _make_lane_eval(first, mesh, together)
         shapes = jax.eval_shape(lambda: lane(self._init(self._knobs), 0))
         self._one_placed = shardings(mesh, shapes)
         self.placed = shardings(mesh, shapes, "lanes")
@@ -140,7 +143,10 @@ class LaneFeed:
     """A feed whose batches come as (knobs, batch), as the lane step takes them."""
 
     def __init__(self, feed: Feed, knobs: Knobs, mesh: Mesh):
-        self._feed, self.tables = feed, {"feed": feed.tables, "knobs": jax.device_put(knobs, replicated(mesh))}
+        self._feed, self.tables = (
+            feed,
+            {"feed": feed.tables, "knobs": put_everywhere(mesh, jax.tree.map(np.asarray, knobs))},
+        )
 
     def take(self, length: int) -> dict[str, jax.Array]:
         return self._feed.take(length)
@@ -149,6 +155,6 @@ class LaneFeed:
         return tables["knobs"], self._feed.batch(tables["feed"], one)
 
 
-def _make_lane_eval(config: Config, mesh: Mesh) -> Callable[[Params, Batch], jax.Array]:
+def _make_lane_eval(config: Config, mesh: Mesh, together: int) -> Callable[[Params, Batch], jax.Array]:
     """Lanes' parameters, one batch for all -> nats of each position, E x B x T."""
-    return jax.jit(jax.vmap(make_eval_step(config), (0, None)), out_shardings=replicated(mesh))
+    return jax.jit(jax.vmap(make_eval_step(config, lanes=together), (0, None)), out_shardings=replicated(mesh))

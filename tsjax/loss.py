@@ -11,13 +11,13 @@ from tsjax.linear import einsum_float32
 from tsjax.scoring import soft_capped
 
 
-def chunk_rows(rows: int, vocab_size: int) -> int:
-    """Rows of logits held at a time: as many as `logits_bytes` holds in float32, but at least 256.
+def chunk_rows(rows: int, vocab_size: int, lanes: int = 1) -> int:
+    """Rows of logits held at a time: as many as `logits_bytes`, shared by `lanes`, holds in float32, but at least 256.
 
     Below 256 rows the V x E gradient of the head, rewritten for every chunk, costs more than it saves. A number that
     divides `rows` is preferred: without padding, a sharded batch stays where it is.
     """
-    most = min(rows, max(256, logits_bytes() // (4 * vocab_size)))
+    most = min(rows, max(256, logits_bytes() // (4 * vocab_size * lanes)))
     fitting = (n for n in range(most, most // 2, -1) if rows % n == 0)
     return next(fitting, most)
 

@@ -1,14 +1,16 @@
 """What a training program takes of a device's memory, by the compiler's own account and before its first step."""
 
+import contextlib
 import dataclasses
 import resource
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 
 from tsjax.errors import UserError
 
-GiB = 2**30
+MAKE_ROOM = "raise config.train.accumulate, set config.model.remat=blocks, or lower config.train.batch_size"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,8 +55,20 @@ def check_memory(memory: Memory) -> None:
     if limit and memory.total > limit:
         raise UserError(
             expected=f"a training step that fits in the {bytes_text(limit)} of a device", found=str(memory),
-            todo="raise config.train.accumulate, set config.model.remat=blocks, or lower config.train.batch_size",
+            todo=MAKE_ROOM,
         )  # fmt: skip
+
+
+@contextlib.contextmanager
+def told_when_full() -> Iterator[None]:
+    """JAX's error about a full device as a UserError."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise UserError(expected="a training step that fits in a device's memory", found=str(error).split("\n")[0][:200],
+                        todo=MAKE_ROOM) from error  # fmt: skip
 
 
 def limit_bytes() -> int:

@@ -30,11 +30,16 @@ class Profile:
         return None
 
     def end(self) -> str | None:
-        """Writes the trace if one is being taken."""
-        if not self._on:
-            return None
-        self._on = False
-        jax.profiler.stop_trace()
+        """Writes the trace if one is being taken; says so when the run was too short for one."""
+        if self._seen >= SKIPPED + TRACED and not self._on:
+            return None  # done and told
+        if self._on:
+            jax.profiler.stop_trace()
+            self._on = False
+        if self._seen <= SKIPPED:
+            return (
+                f"no profile: it takes more than {SKIPPED} dispatches that need no compiling; the run had {self._seen}"
+            )
         newest = max(self.folder.rglob("perfetto_trace.json.gz"), key=lambda path: path.stat().st_mtime)
         parts = "; ".join(f"{name} {share:.0%}" for name, share in largest(newest))
         return f"profile: {newest} (open it at https://ui.perfetto.dev)\n  largest operations: {parts}"

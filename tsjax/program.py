@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from tsjax import loader, units
 from tsjax.config import Config
 from tsjax.feed import Feed, make_feed
-from tsjax.memory import Memory, check_memory, memory_of
+from tsjax.memory import Memory, check_memory, memory_of, told_when_full
 from tsjax.model import Params
 from tsjax.optimizer import make_optimizer, make_schedule
 from tsjax.sharding import abstract, gather_lookups, host_rows, replicated, shardings
@@ -89,7 +89,7 @@ class Dispatch:
         length = len(jax.tree.leaves(fed)[0])
         if length not in self._compiled:
             self._compiled[length] = self._compile(length, state, fed)
-        with jax.transfer_guard("disallow"):
+        with jax.transfer_guard("disallow"), told_when_full():
             return self._compiled[length](state, self._feed.tables, fed)
 
     def knows(self, length: int) -> bool:
@@ -98,7 +98,8 @@ class Dispatch:
 
     def _compile(self, length: int, state: State, fed: Any) -> jax.stages.Compiled:
         begin = time.perf_counter()
-        compiled = self._jitted.lower(state, self._feed.tables, fed).compile()
+        with told_when_full():
+            compiled = self._jitted.lower(state, self._feed.tables, fed).compile()
         memory = memory_of(compiled, state, self._feed.tables)
         if self._tell is not None:
             self._tell(length, time.perf_counter() - begin, memory)

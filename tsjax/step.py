@@ -40,10 +40,11 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     schedule: Schedule,
     place: Callable[[model.Params], model.Params] = lambda params: params,
+    lanes: int = 1,
 ) -> TrainStep:
     """state, batch -> state, metrics (loss in nats/token, gradient norm, learning rate, tokens, skips). Pure, not jitted.
 
-    `place` puts the parameters where the devices want them for use.
+    `place` puts the parameters where the devices want them for use; `lanes` = models that a device computes at once.
 
     The gradient is that of the weighted mean over the whole batch, also when it is accumulated over micro-batches
     of different weight. An update that is not finite is left out: parameters and moments stay as they were.
@@ -51,7 +52,7 @@ def make_train_step(
 
     def train_step(state: State, batch: Batch) -> tuple[State, Metrics]:
         key = jax.random.fold_in(jax.random.key(config.train.seed), state["step"])
-        nll_sum, gradient_sum = _accumulate(config, place(state["params"]), batch, key)
+        nll_sum, gradient_sum = _accumulate(config, place(state["params"]), batch, key, lanes)
         weight = jnp.maximum(jnp.sum(batch["weights"]), 1)
         gradient = jax.tree.map(lambda g: g / weight, gradient_sum)
         gradient_norm = optax.global_norm(gradient)
@@ -91,9 +92,9 @@ def make_dispatch(train_step: TrainStep, feed: Feed, shardings: tuple[Any, Any] 
     return jax.jit(dispatch, donate_argnums=0, out_shardings=shardings)
 
 
-def _accumulate(config: Config, params: model.Params, batch: Batch, key: jax.Array):
+def _accumulate(config: Config, params: model.Params, batch: Batch, key: jax.Array, lanes: int):
     """Sum of nats, and the objective's gradient, over the batch, one micro-batch at a time."""
-    with_gradient = jax.value_and_grad(functools.partial(loss_sums, config), has_aux=True)
+    with_gradient = jax.value_and_grad(functools.partial(loss_sums, config, lanes=lanes), has_aux=True)
 
     def loss_and_gradient(params: model.Params, batch: Batch, key: jax.Array):
         (_, nll), gradient = with_gradient(params, batch, key)
@@ -113,27 +114,29 @@ def _accumulate(config: Config, params: model.Params, batch: Batch, key: jax.Arr
     return jax.lax.scan(add, zero, (jnp.arange(k), micro))[0]
 
 
-def loss_sums(config: Config, params: model.Params, batch: Batch, key: jax.Array | None) -> tuple[jax.Array, jax.Array]:
+def loss_sums(
+    config: Config, params: model.Params, batch: Batch, key: jax.Array | None, lanes: int = 1
+) -> tuple[jax.Array, jax.Array]:
     """Weighted sums over a batch: (what is minimised, -log p(target) in nats). They differ by the z-loss alone."""
-    x_NxE, head_VxE, targets_N, rows, soft_cap = _forward(config, params, batch, key)
+    x_NxE, head_VxE, targets_N, rows, soft_cap = _forward(config, params, batch, key, lanes)
     weights_N = batch["weights"].reshape(-1)
     return loss.cross_entropy_sums(x_NxE, head_VxE, targets_N, weights_N, rows, soft_cap, config.train.z_loss)
 
 
-def make_eval_step(config: Config, sharding: Any = None) -> Callable[[model.Params, Batch], jax.Array]:
+def make_eval_step(config: Config, sharding: Any = None, lanes: int = 1) -> Callable[[model.Params, Batch], jax.Array]:
     """params, batch -> -log p(target) of each position, nats, float32 B x T, placed as `sharding` says."""
 
     def eval_step(params: model.Params, batch: Batch) -> jax.Array:
-        return loss.token_nll(*_forward(config, params, batch, None)).reshape(batch["targets"].shape)
+        return loss.token_nll(*_forward(config, params, batch, None, lanes)).reshape(batch["targets"].shape)
 
     return jax.jit(eval_step, out_shardings=sharding)
 
 
-def _forward(config: Config, params: model.Params, batch: Batch, key: jax.Array | None):
+def _forward(config: Config, params: model.Params, batch: Batch, key: jax.Array | None, lanes: int):
     """What the losses take: final hidden states, head, targets, rows of logits to hold at a time, the logits' cap."""
     decoder = model.bind(config.model, params)
     x_BxTxE = decoder(batch["tokens"], batch.get("positions"), batch.get("segments"), key)
-    rows = loss.chunk_rows(batch["tokens"].size, config.model.vocab_size)
+    rows = loss.chunk_rows(batch["tokens"].size, config.model.vocab_size, lanes)
     x_NxE, targets_N = x_BxTxE.reshape(-1, config.model.width), batch["targets"].reshape(-1)
     return x_NxE, decoder.head_VxE, targets_N, rows, config.model.final_soft_cap
 

@@ -20,7 +20,7 @@ from tsjax.corpus import SPLITS
 from tsjax.errors import Diverged
 from tsjax.evaluate import evaluate
 from tsjax.hosts import StopTogether, agree, leads, led
-from tsjax.job import begin, derive, fit_to_data, look_up
+from tsjax.job import begin, check_together, derive, fit_to_data, look_up
 from tsjax.journal import Journal
 from tsjax.lanes import Lanes, check_lanes
 from tsjax.memory import Memory
@@ -96,9 +96,11 @@ def _train(
 
     # ---- run folders, and durations in steps from here on: derived once, kept in the manifest for every resume
     known = led(lambda: [look_up(run, config, shards, fresh) for run, config in zip(runs, configs, strict=True)])
+    if not fresh:
+        led(lambda: check_together(runs, known))
     diverged = [Diverged(**found["diverged"]) if found and found["diverged"] else None for found in known]
     if all(found and (found["result"] or found["diverged"]) for found in known):
-        raise_first(diverged)
+        raise_diverged(diverged)
         for run in runs:
             print(f"{run.folder} is complete; --fresh starts it over")
         return [found["result"] for found in known]
@@ -204,6 +206,8 @@ def _train(
             if saved_at != step:
                 for e, journal in training():
                     journal.save(step, program.one(state, e), {"step": step} | meta)
+                    if jax.process_count() > 1:
+                        journal.checkpoints.wait()  # Orbax's barriers are of processes: two saves at once would mix them up
                 saved_at = step
                 pace.pause()
 
@@ -262,7 +266,7 @@ def _train(
     for journal, result in zip(journals, results, strict=True):
         if not journal.diverged:
             led(functools.partial(write_json, journal.run.result_file, result))
-    raise_first([journal.diverged for journal in journals])
+    raise_diverged([journal.diverged for journal in journals])
     return results
 
 
@@ -270,10 +274,12 @@ def make_program(configs: Sequence[Config], rates: units.Rates, mesh: jax.shardi
     return Lanes(configs, rates, mesh) if len(configs) > 1 else Solo(configs[0], rates, mesh)
 
 
-def raise_first(diverged: Sequence[Diverged | None]) -> None:
-    """Raises what ended the first of the lanes that diverged, if any did."""
-    for error in filter(None, diverged):
-        raise error
+def raise_diverged(diverged: Sequence[Diverged | None]) -> None:
+    """Raises what ended the lanes that diverged, if any did."""
+    errors = [error for error in diverged if error]
+    if errors:
+        found = "; ".join(error.found for error in errors)
+        raise Diverged(expected=errors[0].expected, found=found, todo=errors[0].todo)
 
 
 def outcome(evaluation: dict[str, Any]) -> dict[str, Any]:

@@ -24,11 +24,11 @@ RATES = (3e-3, 1e-3, 5e-3)
 
 def lanes_of(shard_folder: Path, **changes) -> list[Config]:
     """Three learning rates and seeds."""
+    changes = dict(checkpoint__every="4 steps", eval__every="4 steps", sample__every="8 steps") | changes
     return [
-        small(shard_folder, optimizer__learning_rate=rate, train__seed=seed, train__duration="8 steps",
-              checkpoint__every="4 steps", eval__every="4 steps", sample__every="8 steps", **changes)
+        small(shard_folder, optimizer__learning_rate=rate, train__seed=seed, train__duration="8 steps", **changes)
         for seed, rate in enumerate(RATES)
-    ]  # fmt: skip
+    ]
 
 
 def folders_of(folder: Path) -> list[Path]:
@@ -120,6 +120,31 @@ def test_lanes_with_no_step_in_common_are_refused(finished, tmp_path):
     with refused("a step of which every lane has a whole checkpoint", "none in", "alone"):
         train_lanes(configs, copies, quiet=True)
     assert rows(copies[0]) == rows(folders[0]), "nothing was lost"
+
+
+def test_lanes_added_to_trained_ones_are_refused(shard_folder, tmp_path):
+    """They would all start over."""
+    configs = lanes_of(shard_folder, checkpoint__every="never", eval__every="never", sample__every="never")
+    train_lanes(configs[:2], folders_of(tmp_path)[:2], quiet=True)
+    before = [rows(folder) for folder in folders_of(tmp_path)[:2]]
+    with refused("began together", "no run yet in", "--lanes"):
+        train_lanes(configs, folders_of(tmp_path), quiet=True)
+    assert [rows(folder) for folder in folders_of(tmp_path)[:2]] == before and len(before[0]) == 8
+
+
+def test_a_lane_that_was_ahead_goes_on_alone_without_a_gap(finished, tmp_path):
+    """Lane 0 had saved step 8 when the others were killed; all went on from 4 and were stopped before 8."""
+    folders, configs = finished
+    copies = folders_of(tmp_path)
+    for source, copy in zip(folders, copies, strict=True):
+        shutil.copytree(source, copy)
+        (copy / "result.json").unlink()
+    for run in copies[1:]:
+        shutil.rmtree(run / "checkpoints" / "00000008")
+    assert train_lanes(configs, copies, stop=AfterDispatches(6), quiet=True) is None
+    assert max(r["step"] for r in rows(copies[0])) < 8
+    train(configs[0], copies[0], quiet=True)
+    assert_close(rows(copies[0]), rows(folders[0]))
 
 
 def test_a_stop_saves_every_lane(shard_folder, finished, tmp_path):
