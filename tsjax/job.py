@@ -37,8 +37,9 @@ def look_up(run: Run, config: Config, shards: Shards, fresh: bool) -> dict[str, 
 
 def check_together(runs: Sequence[Run], known: Sequence[dict[str, Any] | None]) -> None:
     """Raises UserError when some lanes have trained already and others have yet to begin: those would be started over."""
-    trained = [run for run in runs if any(run.checkpoints.glob("[0-9]*"))]
-    new = [run for run, found in zip(runs, known, strict=True) if not found]
+    pairs = list(zip(runs, known, strict=True))
+    trained = [run for run, found in pairs if found and any(run.checkpoints.glob("[0-9]*"))]
+    new = [run for run, found in pairs if not found]
     if trained and new:
         raise UserError(expected=f"lanes that began together with {trained[0].folder}", found=f"no run yet in {new[0].folder}",
                         todo="train the new ones with --lanes and --run of their own, or all again with --fresh")  # fmt: skip
