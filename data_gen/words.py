@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+from data_gen.word_tables import COMPARED, FUNCTION_WORDS, O_ES, PASTS, PLURALS, STRESSED
 from tsjax.errors import UserError
 
 PARTS_OF_SPEECH = ("noun", "verb", "adjective")
@@ -54,15 +55,14 @@ def forms(word: str, pos: str) -> frozenset[str]:
     The irregular words of `words.csv` are known; other words are taken as regular.
     """
     if pos == "noun":
-        return frozenset((word, *(_PLURALS.get(word) or (_with_s(word),))))
+        return frozenset((word, *PLURALS.get(word, (_with_s(word),))))
     if pos == "verb":
-        past = _PASTS.get(word) or (_with(word, "ed"),)
+        past = PASTS.get(word, (_with(word, "ed"),))
         present = () if word == "be" else ("has",) if word == "have" else (_with_s(word),)
         return frozenset((word, *present, _with(word, "ing"), *past))
-    compared = _COMPARED.get(word)
-    if compared is None:
-        long = len(re.findall("[aeiouy]+", word)) > 2 or re.search("(ing|ed|ful|less|ous|some|ish|en)$", word)
-        compared = () if long and word not in ("red", "little") else (_with(word, "er"), _with(word, "est"))
+    one_syllable = len(re.findall("[aeiouy]+", re.sub("e$", "", word))) == 1 and not re.search("(ing|ed)$", word)
+    short = one_syllable or re.search("([^aeiou]y|[^aeioub]le)$", word)
+    compared = COMPARED.get(word, (_with(word, "er"), _with(word, "est")) if short else ())
     return frozenset((word, *compared))
 
 
@@ -80,7 +80,7 @@ def _with_s(word: str) -> str:
         return word  # pants, scissors
     if re.search("[^aeiou]y$", word):
         return word[:-1] + "ies"
-    return word + ("es" if word.endswith(("s", "x", "z", "ch", "sh")) or word in _O_ES else "s")
+    return word + ("es" if word.endswith(("s", "x", "z", "ch", "sh")) or word in O_ES else "s")
 
 
 def _with(word: str, ending: str) -> str:
@@ -95,9 +95,4 @@ def _with(word: str, ending: str) -> str:
     if word.endswith("ic"):
         return word + "k" + ending
     short = re.fullmatch("[^aeiou]*[aeiouy][^aeiouwxy]", word.replace("qu", "q"))
-    return word + (word[-1] if short or word in _STRESSED else "") + ending
-
-
-def _table(text: str) -> dict[str, tuple[str, ...]]:
-    """`foot feet; ...`: the word and its forms. Alone, it has none but itself."""
-    return {row.split()[0]: tuple(row.split()[1:]) or (row.split()[0],) for row in text.split(";")}
+    return word + (word[-1] if short or word in STRESSED else "") + ending
