@@ -37,8 +37,8 @@ PASTS = _table("""babysit babysat; be am is are was were been; beat beat beaten;
     smell smelled smelt; sow sowed sown; speak spoke spoken; speed sped; spell spelled spelt; spend spent;
     spill spilled spilt; spin spun; spit spat; split; spoil spoiled spoilt; spread; spring sprang sprung;
     stand stood; steal stole stolen; stick stuck; sting stung; stink stank stunk; strike struck; string strung;
-    swear swore sworn; sweat sweated; sweep swept; swell swelled swollen; swim swam swum; swing swung; take took taken; teach taught;
-    tear tore torn; tell told; think thought; throw threw thrown; understand understood; undo undid undone;
+    swear swore sworn; sweat sweated; sweep swept; swell swelled swollen; swim swam swum; swing swung; take took taken;
+    teach taught; tear tore torn; tell told; think thought; throw threw thrown; understand understood; undo undid undone;
     unwind unwound; upset; wake woke woken; wear wore worn; weave wove woven; weep wept; wet wetted; win won;
     wind wound; write wrote written""")
 
@@ -56,7 +56,8 @@ STRESSED = _set("""admit babysit begin control forbid forget leapfrog outrun per
 
 O_ES = _set("buffalo do echo go hero mango mosquito potato redo superhero tomato tornado undo volcano")
 
-FUNCTION_WORDS = _set("""a an the this that these those i you he she it we they me him her us them my your his its our their mine yours
+FUNCTION_WORDS = _set("""
+    a an the this that these those i you he she it we they me him her us them my your his its our their mine yours
     hers ours theirs myself yourself himself herself itself ourselves yourselves themselves who whom whose what which
     when where why how someone somebody something anyone anybody anything everyone everybody everything nobody none
     nothing one ones two three four five six seven eight nine ten eleven twelve twenty hundred many much more most few
@@ -65,9 +66,10 @@ FUNCTION_WORDS = _set("""a an the this that these those i you he she it we they 
     although unless whether of to in on at by for from with without into onto out off up down over under above below
     behind beside besides between among across along around about against near before after during through toward
     towards inside outside upon past like not never always often sometimes again once twice ever still just only even
-    also too very really quite almost maybe perhaps soon now later early today tonight tomorrow yesterday ago already
+    also too very quite almost maybe perhaps soon now later early today tonight tomorrow yesterday ago already
     here there everywhere somewhere anywhere nowhere home away back together apart else instead well better best
-    please yes oh hello hi bye goodbye hooray hurray wow ouch oops yay okay mr mrs miss can could will would shall
+    lot lots way forever anymore suddenly finally quickly slowly carefully gently happily sadly loudly quietly softly
+    nearly really please yes oh hello hi bye goodbye hooray hurray wow ouch oops yay okay mr mrs miss can could will would shall
     should may might must cannot am is are was were be been being do does did done doing have has had having let
     not isn't aren't wasn't weren't don't doesn't didn't can't couldn't won't wouldn't shouldn't haven't hasn't hadn't
     i'm i'll i'd i've you're you'll you've you'd he's he'll he'd she's she'll she'd it's it'll we're we'll we've we'd

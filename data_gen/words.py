@@ -67,7 +67,7 @@ def forms(word: str, pos: str) -> frozenset[str]:
 
 
 def vocabulary(lists: Mapping[str, Sequence[str]]) -> frozenset[str]:
-    """Every form of the words, and the small words that no list by part of speech holds; lower case, no names."""
+    """Every form of the words, and the small words that no list by part of speech holds; lower case, no names, no -'s."""
     return FUNCTION_WORDS.union(*(forms(word.lower(), pos) for pos, of in lists.items() for word in of))
 
 
