@@ -85,7 +85,8 @@ BATCHES = (
     "download_cut",  # the first download of a result ends early
     "download_500",  # the first download of a result is refused
 )
-LOSING = ("output_gone", "stuck")  # never in random scripts unless fatal: answers are lost or never come
+# In random scripts only with `fatal`: answers are lost, never come, or a retry is not the obvious way.
+LOSING = ("output_gone", "stuck", "invalid_line")
 FAULTS = (*REFUSALS, *WIRE, *ANSWERS, *BATCHES)
 
 

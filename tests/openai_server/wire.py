@@ -108,6 +108,9 @@ class Wire:
         return await self.reader.readexactly(length)
 
     async def send(self, data: bytes) -> None:
+        """Raises Gone where the client has left, if that is known by now."""
+        if self.reader.at_eof():
+            raise Gone
         try:
             self.writer.write(data)
             await self.writer.drain()
