@@ -46,7 +46,9 @@ def thinks(body: dict[str, Any]) -> bool:
     return body["model"].startswith(REASONING) and effort != "none"
 
 
-def problem_of(endpoint: str, body: Any, models: tuple[str, ...]) -> tuple[int, str, str | None, str, str | None] | None:
+def problem_of(
+    endpoint: str, body: Any, models: tuple[str, ...]
+) -> tuple[int, str, str | None, str, str | None] | None:
     """What the vendor would refuse in this request: status, type, code, message, param."""
     invalid = "invalid_request_error"
     needed = "messages" if endpoint == CHAT else "input"
@@ -73,7 +75,9 @@ class Made:
 
     def __init__(self, endpoint: str, body: dict[str, Any], text: str, faults: set[str], reasoning: int, name: str):
         self.model, self.faults = body["model"], faults
-        self.tokens_in = tokens(prompt_of(body)) + tokens(json.dumps(body.get("response_format") or body.get("text") or ""))
+        self.tokens_in = tokens(prompt_of(body)) + tokens(
+            json.dumps(body.get("response_format") or body.get("text") or "")
+        )
         self.reasoning = reasoning if thinks(body) else 0
         self.text = self._spoken(text)
         limit = body.get("max_completion_tokens") or body.get("max_tokens") or body.get("max_output_tokens")
@@ -114,7 +118,12 @@ class Made:
     def _chat(self) -> dict[str, Any]:
         refused = "refusal" in self.faults
         content = None if refused or "null_content" in self.faults else self.text
-        message = {"role": "assistant", "content": content, "refusal": self.text if refused else None, "annotations": []}
+        message = {
+            "role": "assistant",
+            "content": content,
+            "refusal": self.text if refused else None,
+            "annotations": [],
+        }
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self.finish}
         envelope = {"id": f"chatcmpl-{self.id}", "object": "chat.completion", "created": self._created(),
                     "choices": [] if "empty_choices" in self.faults else [choice],

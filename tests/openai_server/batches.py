@@ -136,7 +136,7 @@ class Batches:
         return self.seen[what]
 
     def _keep(self, name: str, purpose: str, content: bytes) -> dict[str, Any]:
-        file = {"id": f"file-{len(self.seen)}-{self._attempt('file')}", "object": "file", "bytes": len(content),
+        file = {"id": f"file-{self._attempt('file')}", "object": "file", "bytes": len(content),
                 "created_at": int(time.time()), "filename": name, "purpose": purpose, "status": "processed"}  # fmt: skip
         self.files[file["id"]], self.content[file["id"]] = file, content
         return file

@@ -128,7 +128,7 @@ class StubServer:
                           endpoint=f"{request.method} {self._plain(request.path, sent_key)}",
                           key_in_body=bool(sent_key) and (sent_key.encode() in request.body or sent_key in request.path
                           or sent_key in request.query.values()))  # fmt: skip
-        if self.key is not None and sent_key != self.key or not sent_key:
+        if (self.key is not None and sent_key != self.key) or not sent_key:
             await self.send(wire, n, error_reply(401, "invalid_request_error", "invalid_api_key", "Incorrect API key."))
         elif is_call:
             await self.call(wire, request, body, key, n)
@@ -267,5 +267,3 @@ def limits(n: int, said: set[str]) -> tuple[tuple[str, str], ...]:
             ("x-ratelimit-reset-requests", span), ("x-ratelimit-limit-tokens", "2000000"),
             ("x-ratelimit-remaining-tokens", number), ("x-ratelimit-reset-tokens", span),
             ("openai-processing-ms", "nan" if "odd_headers" in said else "5"))  # fmt: skip
-
-
