@@ -104,7 +104,7 @@ class Batches:
                 return self.upload(request)
             case ["GET", "files"]:
                 files = [f for f in self.files.values() if request.query.get("purpose", f["purpose"]) == f["purpose"]]
-                return self.list(files, request), SENT
+                return self.page(files, request), SENT
             case ["GET", "files", name] if name in self.files:
                 return json_reply(self.files[name]), SENT
             case ["DELETE", "files", name] if name in self.files:
@@ -115,14 +115,14 @@ class Batches:
             case ["POST", "batches"]:
                 return self.create(request.json())
             case ["GET", "batches"]:
-                return self.list([batch.view() for batch in self.batches.values()], request), SENT
+                return self.page([batch.view() for batch in self.batches.values()], request), SENT
             case ["GET", "batches", name] if name in self.batches:
                 return self.poll(self.batches[name]), SENT
             case ["POST", "batches", name, "cancel"] if name in self.batches:
                 return self.cancel(self.batches[name]), SENT
         return error_reply(404, "invalid_request_error", None, f"There is no {request.method} {request.path}."), SENT
 
-    def list(self, items: list[dict[str, Any]], request: Request) -> Reply:
+    def page(self, items: list[dict[str, Any]], request: Request) -> Reply:
         """Newest first, in pages, as the vendor gives it."""
         items = items[::-1]
         after, limit = request.query.get("after"), int(request.query.get("limit", 20))

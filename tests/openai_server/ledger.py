@@ -2,7 +2,7 @@
 
     received  n, key, attempt, endpoint, model, client ids     written before anything else happens
     billed    n, id, model, tokens_in, tokens_out, batch       written before the first byte of an answer
-    served    n, status, fault, sent                           "whole", "part" or "nothing"
+    served    n, status, fault, sent                           "whole", "part" or "nothing", as far as a socket can tell
     batch     id, status, and what changed
 
 No header is written but those of `CLIENT_IDS`, and no body: the book cannot hold a key. Where a request's body or

@@ -198,8 +198,10 @@ class StubServer:
                 await wire.send(head)
                 for start in range(0, len(body), size):
                     await asyncio.sleep(seconds / PIECES)
+                    if start + size >= len(body):
+                        self.served(wire, n, 200, faults)
                     await wire.send(body[start : start + size])
-                return self.ledger.write("served", n=n, status=200, fault=faults, sent="whole")
+                return
             case "half_json":
                 reply.body = body[:half]
             case "html":
@@ -214,12 +216,12 @@ class StubServer:
 
     async def send(self, wire: Wire, n: int, reply: Reply, fault: str = "") -> None:
         reply.headers += (("x-request-id", f"req_{n}"),)
-        try:
-            await wire.send(reply.whole())
-        except Gone:
-            self.ledger.write("served", n=n, status=reply.status, fault=fault, sent="nothing")
-            raise
-        self.ledger.write("served", n=n, status=reply.status, fault=fault, sent="whole")
+        self.served(wire, n, reply.status, fault)
+        await wire.send(reply.whole())
+
+    def served(self, wire: Wire, n: int, status: int, fault: str) -> None:
+        """Written before the last bytes go, so that whoever has read the answer finds the row."""
+        self.ledger.write("served", n=n, status=status, fault=fault, sent="nothing" if wire.left() else "whole")
 
     async def broken(self, wire: Wire, n: int, status: int, fault: str, data: bytes = b"", reset: bool = True) -> None:
         """Sends these bytes, ends the connection and raises Gone."""

@@ -107,17 +107,19 @@ class Wire:
             raise ValueError(length)
         return await self.reader.readexactly(length)
 
+    def left(self) -> bool:
+        """Whether the client is known to have gone."""
+        return self.reader.at_eof() or self.writer.is_closing()
+
     async def send(self, data: bytes) -> None:
         """Raises Gone where the client has left, if that is known by now."""
-        if self.reader.at_eof():
+        if self.left():
             raise Gone
         try:
             self.writer.write(data)
             await self.writer.drain()
         except ConnectionError as why:
             raise Gone from why
-        if self.writer.is_closing():
-            raise Gone
 
     def reset(self) -> None:
         """Ends with RST, so that the client sees a reset and not a close."""
