@@ -1,7 +1,6 @@
 """The stub is itself on trial: what it serves, breaks and bills is what its script and its book say."""
 
 import asyncio
-import http.client
 import json
 import re
 import signal
@@ -13,74 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.data_gen.stub_client import BROKEN, HEADERS, KEY, Client, chat, lines
 from tests.openai_server import ANSWERS, FAULTS, REFUSALS, WIRE, Rule, Script, StubServer, bill, key_of, random_script
 from tests.openai_server import read as read_ledger
 from tests.openai_server.script import BATCHES, FATAL, LOSING
-
-KEY = "sk-never-to-be-written"
-HEADERS = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
-BROKEN = (ConnectionError, http.client.HTTPException, TimeoutError)
-
-
-class Client:
-    """One connection at a time, and no opinion about errors."""
-
-    def __init__(self, server: StubServer, timeout: float = 5):
-        self.connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=timeout)
-
-    def ask(self, method: str, path: str, body=None, headers=HEADERS):
-        data = json.dumps(body) if isinstance(body, dict) else body
-        self.connection.request(method, f"/v1{path}", data, headers)
-        reply = self.connection.getresponse()
-        return reply.status, dict(reply.getheaders()), reply.read()
-
-    def json(self, method: str, path: str, body=None):
-        status, _, data = self.ask(method, path, body)
-        return status, json.loads(data)
-
-    def upload(self, lines: list[dict]):
-        parts = [b'--mark\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n',
-                 b'--mark\r\nContent-Disposition: form-data; name="file"; filename="in.jsonl"\r\n'
-                 b"Content-Type: application/octet-stream\r\n\r\n",
-                 "\n".join(map(json.dumps, lines)).encode(), b"\r\n--mark--\r\n"]  # fmt: skip
-        form = HEADERS | {"Content-Type": "multipart/form-data; boundary=mark"}
-        return self.ask("POST", "/files", b"".join(parts), form)
-
-
-def chat(text: str = "Tell a story.", **more) -> dict:
-    return {"model": "stub", "messages": [{"role": "user", "content": text}], **more}
-
-
-def lines(count: int) -> list[dict]:
-    return [{"custom_id": f"id-{i}", "method": "POST", "url": "/v1/chat/completions", "body": chat(f"Story {i}.")}
-            for i in range(count)]  # fmt: skip
-
-
-def create(client: Client, file: str):
-    given = {"input_file_id": file, "endpoint": "/v1/chat/completions", "completion_window": "24h",
-             "metadata": {"run": "r1"}}  # fmt: skip
-    return client.json("POST", "/batches", given)
-
-
-def run_batch(server: StubServer, count: int = 10) -> tuple[dict, list[dict], list[dict]]:
-    """Uploads, creates and polls to the end; the batch and the lines of its output and error file."""
-    client = Client(server)
-    status, batch = create(client, json.loads(client.upload(lines(count))[2])["id"])
-    assert status == 200, batch
-    for _ in range(20):
-        status, seen = client.json("GET", f"/batches/{batch['id']}")
-        if status == 200 and seen["status"] in ("completed", "failed", "expired", "cancelled"):
-            break
-    files = []
-    for name in "output_file_id", "error_file_id":
-        data = client.ask("GET", f"/files/{seen[name]}/content")[2].decode() if seen[name] else ""
-        files.append([json.loads(line) for line in data.splitlines()])
-    return seen, files[0], files[1]
-
-
-def ids(rows: list[dict]) -> Counter[str]:
-    return Counter(row["custom_id"] for row in rows)
-
 
 # --- answers --------------------------------------------------------------------------------------------------
 
@@ -142,7 +77,9 @@ def test_the_cap_on_tokens_holds():
 
 def told(reply: tuple) -> str:
     """An answer without what differs between two attempts."""
-    answer = {name: value for name, value in json.loads(reply[2]).items() if name not in ("id", "created", "created_at")}
+    answer = {
+        name: value for name, value in json.loads(reply[2]).items() if name not in ("id", "created", "created_at")
+    }
     return re.sub(r'-\d"', '"', json.dumps(answer))
 
 
@@ -267,119 +204,6 @@ def test_no_key_reaches_the_book_and_a_leak_is_told(tmp_path):
 def test_wrong_key_is_refused():
     with StubServer(key="another") as server:
         assert Client(server).ask("GET", "/models")[0] == 401
-
-
-# --- batches --------------------------------------------------------------------------------------------------
-
-
-def test_a_batch_gives_what_single_calls_give():
-    with StubServer(Script(polls=2)) as server:
-        batch, output, errors = run_batch(server, 5)
-        assert (batch["status"], errors) == ("completed", []) and batch["metadata"] == {"run": "r1"}
-        single = [Client(server).json("POST", "/chat/completions", row["body"])[1] for row in lines(5)]
-        texts = [row["response"]["body"]["choices"] for row in output]
-        assert texts == [answer["choices"] for answer in single]
-        billed = [row for row in server.ledger.rows("billed") if row["batch"]]
-        assert sum(row["tokens_out"] for row in billed) == batch["usage"]["output_tokens"] and len(billed) == 5
-        assert batch["request_counts"] == {"total": 5, "completed": 5, "failed": 0}
-        prices = {"stub": (1.0, 1.0)}
-        assert bill(billed, prices) == pytest.approx(bill([row | {"batch": None} for row in billed], prices) / 2)
-
-
-@pytest.mark.parametrize("fault", ["expired", "cancelled"])
-def test_half_a_batch_is_half_the_bill(fault):
-    with StubServer(Script(rules=(Rule(fault),))) as server:
-        batch, output, errors = run_batch(server, 9)
-        assert batch["status"] == fault and ids(output).keys() == {f"id-{i}" for i in range(5)}
-        assert {row["error"]["code"] for row in errors} == ({"batch_expired"} if fault == "expired" else set())
-        server.settle()
-        assert server.ledger.totals["billed"] == 5
-
-
-@pytest.mark.parametrize("fault", ["error_only", "some_errors", "missing", "missing_billed", "doubled", "unknown_id",
-                                   "status_0", "shuffled"])  # fmt: skip
-def test_faults_of_lines(fault):
-    with StubServer(Script(rules=(Rule(fault),))) as server:
-        batch, output, errors = run_batch(server)
-        billed, seen = server.ledger.totals["billed"], ids(output) + ids(errors)
-        lost = 10 - len(seen.keys() - {"nobody-asked"})
-        assert (batch["status"], batch["output_file_id"] is None) == ("completed", fault == "error_only")
-        assert bool(lost) == fault.startswith("missing") and bool(errors) == ("error" in fault)
-        assert (max(seen.values()) > 1) == (fault == "doubled") and ("nobody-asked" in seen) == (fault == "unknown_id")
-        free = sum(row["response"]["status_code"] != 200 for row in output + errors)
-        assert billed == 10 - free - (lost if fault == "missing" else 0) and (free > 0) == bool(
-            errors or fault == "status_0"
-        )
-        assert (list(ids(output)) == sorted(ids(output))) == (fault != "shuffled")
-        # what is sent again comes
-        assert fault in ("doubled", "unknown_id", "shuffled") or len(run_batch(server)[1]) == 10
-
-
-def test_faults_of_calls_about_batches():
-    names = ("upload_lost", "create_fails", "poll_500", "output_late", "download_500", "input_gone")
-    for name in names:
-        with StubServer(Script(rules=(Rule(name),))) as server:
-            client = Client(server)
-            if name == "upload_lost":
-                with pytest.raises(BROKEN):
-                    client.upload(lines(3))
-                [file] = Client(server).json("GET", "/files?purpose=batch")[1]["data"]
-            else:
-                file = json.loads(client.upload(lines(3))[2])
-            client = Client(server)
-            status, batch = create(client, file["id"])
-            if name in ("create_fails", "input_gone"):
-                assert status == (500 if name == "create_fails" else 400) and not server.batches.batches
-                continue
-            polls = [client.json("GET", f"/batches/{batch['id']}") for _ in range(12)]
-            done = [body for status, body in polls if status == 200 and body["status"] == "completed"]
-            assert (500 in [status for status, _ in polls]) == (name == "poll_500")
-            assert (done[0]["output_file_id"] is None) == (name == "output_late") and done[1]["output_file_id"]
-            path = f"/files/{done[1]['output_file_id']}/content"
-            told = [client.ask("GET", path)[0] for _ in range(2)]
-            assert told == [500 if name == "download_500" else 200, 200]
-
-
-def test_a_lost_create_is_found_in_the_list_and_paid_for():
-    with StubServer(Script(rules=(Rule("create_lost"),))) as server:
-        client = Client(server)
-        file = json.loads(client.upload(lines(4))[2])["id"]
-        with pytest.raises(BROKEN):
-            create(client, file)
-        [found] = Client(server).json("GET", "/batches?limit=10")[1]["data"]
-        assert found["metadata"] == {"run": "r1"} and server.ledger.totals["billed"] == 2
-        server.settle()
-        assert server.ledger.totals["billed"] == 4
-
-
-def test_stuck_torn_cut_gone_and_invalid():
-    with StubServer(Script(rules=(Rule("stuck"),))) as server:
-        client = Client(server)
-        batch = create(client, json.loads(client.upload(lines(4))[2])["id"])[1]["id"]
-        assert [client.json("GET", f"/batches/{batch}")[1]["status"] for _ in range(9)][3:] == ["finalizing"] * 6
-        assert client.json("POST", f"/batches/{batch}/cancel")[1]["status"] == "cancelling"
-        ended = client.json("GET", f"/batches/{batch}")[1]
-        assert ended["status"] == "cancelled" and ended["request_counts"]["completed"] == 2
-    with StubServer(Script(rules=(Rule("torn_line"),))) as server, pytest.raises(json.JSONDecodeError):
-        run_batch(server)
-    with StubServer(Script(rules=(Rule("download_cut"),))) as server, pytest.raises(BROKEN):
-        run_batch(server)
-    with StubServer(Script(rules=(Rule("output_gone"),))) as server:
-        assert "error" in run_batch(server, 2)[1][0]
-    with StubServer(Script(rules=(Rule("invalid_line"),))) as server:
-        batch, output, _ = run_batch(server, 3)
-        assert batch["status"] == "failed" and batch["errors"]["data"][0]["line"] in (1, 2, 3) and not output
-        assert server.ledger.totals["billed"] == 0
-
-
-def test_input_that_the_vendor_would_not_take():
-    with StubServer(Script(enqueued_tokens=20)) as server:
-        client = Client(server)
-        other = [{"custom_id": "x", "method": "POST", "url": "/v1/responses", "body": chat()}]
-        for rows, code in [(lines(1) * 2, "duplicate_custom_id"), (lines(99), "token_limit_exceeded"),
-                           (other, "mismatched_endpoint"), ([{}], "invalid_json_line")]:  # fmt: skip
-            batch = create(client, json.loads(client.upload(rows)[2])["id"])[1]
-            assert client.json("GET", f"/batches/{batch['id']}")[1]["errors"]["data"][0]["code"] == code
 
 
 # --- scripts, and the server as a whole -----------------------------------------------------------------------

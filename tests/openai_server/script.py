@@ -54,6 +54,7 @@ WIRE: dict[str, bool] = {
     "empty_body": True,  # 200, Content-Length 0
     "duplicate": True,  # the whole answer twice on one connection
 }
+STALE = ("reset_after_body", "duplicate")  # what an unwary client meets in the next call on that connection
 # 200 answers that say something else; always billed, and the same at every attempt.
 ANSWERS = (
     "no_usage", "null_content", "empty_text", "empty_choices", "refusal", "length", "content_filter", "wrong_schema",
@@ -157,14 +158,17 @@ def dice(*what: Any) -> float:
 def random_script(seed: int, *, timeout: float = 0.3, fatal: bool = False, slow: bool = False) -> Script:
     """One of endlessly many scripts that a good client gets through.
 
-    No request meets a fault of refusal or wire after its second attempt, so three tries are enough. `timeout` is the
-    client's: late answers come after it. `fatal` adds what a run may stop at, `slow` a Retry-After of seconds or more.
+    No request meets a fault of refusal or wire after its second attempt, so three tries are enough; with faults that
+    spoil a connection for the next call on it (`STALE`), none after its first. `timeout` is the client's: late answers
+    come after it. `fatal` adds what a run may stop at, `slow` a Retry-After of seconds or more.
     """
     rng = random.Random(seed)
     refusals = [name for name in REFUSALS if (fatal or name not in FATAL) and (slow or name not in SLOW)]
     batches = [name for name in BATCHES if fatal or name not in LOSING]
     rules = []
-    for name in rng.sample([*refusals, *WIRE], rng.randint(1, 7)):
+    names = rng.sample([*refusals, *WIRE], rng.randint(1, 7))
+    most = 1 if set(STALE) & set(names) else 2
+    for name in names:
         if name in FATAL:
             rules.append(Rule(name, round(rng.uniform(0.01, 0.1), 3), rng.choice([1, None]), after=rng.randint(0, 20)))
             continue
@@ -175,7 +179,7 @@ def random_script(seed: int, *, timeout: float = 0.3, fatal: bool = False, slow:
             "slow_body": round(timeout * rng.uniform(0.1, 0.4), 3),
             "late": round(timeout * rng.uniform(1.5, 2.5), 3),
         }.get(name)
-        rules.append(Rule(name, round(rng.uniform(0.02, 0.3), 3), rng.choice([1, 2]), value))
+        rules.append(Rule(name, round(rng.uniform(0.02, 0.3), 3), rng.randint(1, most), value))
     for name in rng.sample(ANSWERS, rng.randint(0, 4)):
         rules.append(Rule(name, round(rng.uniform(0.02, 0.15), 3), None))
     for name in rng.sample(batches, rng.randint(0, 4)):
