@@ -57,6 +57,8 @@ def test_what_the_vendor_would_refuse_is_refused_and_free():
             (chat() | {"model": "gpt-6-luna", "max_tokens": 5}, 400, "unsupported_parameter"),
             ({"model": "stub"}, 400, "missing_required_parameter"),
             (b"{", 400, None),
+            (b"[1]", 400, None),
+            (chat() | {"messages": ["hello"]}, 400, None),
         ]:
             assert (status, told) == (lambda got: (got[0], got[1]["error"]["code"]))(
                 client.json("POST", "/chat/completions", body)
@@ -199,6 +201,11 @@ def test_no_key_reaches_the_book_and_a_leak_is_told(tmp_path):
     received = list(read_ledger(book, "received"))
     assert [row["key_in_body"] for row in received] == [False, True, True, False]
     assert received[0]["ids"] == {"x-client-request-id": "a ***"}
+
+
+def test_a_broken_answer_function_is_not_taken_for_a_fault():
+    with pytest.raises(ZeroDivisionError), StubServer(answer=lambda body: str(1 / 0)) as server, pytest.raises(BROKEN):
+        Client(server).ask("POST", "/chat/completions", chat())
 
 
 def test_wrong_key_is_refused():

@@ -26,7 +26,7 @@ def prompt_of(body: dict[str, Any]) -> str:
     texts = [body["instructions"]] if isinstance(body.get("instructions"), str) else []
     given = body.get("messages", body.get("input", []))
     for item in [{"content": given}] if isinstance(given, str) else given:
-        content = item.get("content", "")
+        content = item.get("content") or ""
         texts += [content] if isinstance(content, str) else [part.get("text", "") for part in content]
     return "\n".join(texts)
 

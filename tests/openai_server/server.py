@@ -41,6 +41,7 @@ class StubServer:
         self.ledger = Ledger(ledger or Path(self._folder.name) / "ledger.jsonl")  # type: ignore[union-attr]
         self.batches = Batches(self.script, self.ledger, answer)
         self.calls = self.in_hand = self.most = 0
+        self.bugs: list[Exception] = []  # of the stub or its answer function; the end of `with` raises the first
         self._attempts: Counter[str] = Counter()
         self._bucket, self._filled = float(self.script.per_second or 0), time.monotonic()
         self._loop = asyncio.new_event_loop()
@@ -56,13 +57,15 @@ class StubServer:
             raise RuntimeError("the stub server did not start")
         return self
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, kind: Any, *_: Any) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(10)
         self.batches.settle()
         self.ledger.close()
         if self._folder:
             self._folder.cleanup()
+        if self.bugs and kind is None:
+            raise self.bugs[0]
 
     def settle(self) -> None:
         """Bills the batches that nobody will poll again. Call it before the books are compared."""
@@ -108,6 +111,11 @@ class StubServer:
         self.most = max(self.most, self.in_hand)
         try:
             await self.dispatch(wire, request, self.calls)
+        except (Gone, ConnectionError):
+            raise
+        except Exception as why:
+            self.bugs.append(why)
+            raise Gone from why
         finally:
             self.in_hand -= 1
 
@@ -151,7 +159,12 @@ class StubServer:
 
     async def call(self, wire: Wire, request: Request, body: Any, key: str, n: int) -> None:
         """One call of a model: refused, broken or answered, as the script says."""
-        prompt = prompt_of(body) if isinstance(body, dict) else ""
+        try:
+            prompt = prompt_of(body)
+        except (AttributeError, TypeError):
+            return await self.send(
+                wire, n, error_reply(400, "invalid_request_error", None, "Could not parse the body.")
+            )
         attempt = self._attempts[key]
         met = self.script.meets((*REFUSALS, *WIRE), key, attempt, prompt, n)
         rule = met[0] if met else None
