@@ -10,10 +10,10 @@ from collections import Counter
 import pytest
 import zstandard
 
-import data_gen.offline as offline
+import data_gen.offline.writer as offline
 from data_gen.offline import MANIFEST_FILE, PLOTS, STORIES_FILE, plan_story, tell, write_corpus, write_story
-from data_gen.offline_template import capital, slot, variants, with_article
-from data_gen.offline_words import CAST, HOBBIES, HOMES, OPENINGS, PLACES
+from data_gen.offline.template import capital, slot, variants, with_article
+from data_gen.offline.words import CAST, HOBBIES, HOMES, OPENINGS, PLACES
 from tsjax.atomic import sha256_file
 from tsjax.errors import UserError
 

@@ -1,6 +1,6 @@
 """Plots of the offline writer about a day of play or work that does not go as planned."""
 
-from data_gen.offline_template import Plot, Way, beat, slot
+from data_gen.offline.template import Plot, Way, beat, slot
 
 RAIN = Plot(
     name="a rainy day",

@@ -13,14 +13,14 @@ from typing import Any, NamedTuple, TypeVar
 
 import zstandard
 
-from data_gen.offline_plots_courage import COURAGE
-from data_gen.offline_plots_friends import FRIENDS
-from data_gen.offline_plots_growing import GROWING
-from data_gen.offline_plots_kindness import KINDNESS
-from data_gen.offline_plots_making import MAKING
-from data_gen.offline_plots_play import PLAY
-from data_gen.offline_template import Words
-from data_gen.offline_words import (
+from data_gen.offline.plots_courage import COURAGE
+from data_gen.offline.plots_friends import FRIENDS
+from data_gen.offline.plots_growing import GROWING
+from data_gen.offline.plots_kindness import KINDNESS
+from data_gen.offline.plots_making import MAKING
+from data_gen.offline.plots_play import PLAY
+from data_gen.offline.template import Words
+from data_gen.offline.words import (
     ADJECTIVES,
     CAST,
     DETAILS,

@@ -1,7 +1,7 @@
 """Plots of the offline writer about friends: finding one, being fair to one."""
 
-from data_gen.offline_template import Plot, Way, beat, slot
-from data_gen.offline_words import GREEN
+from data_gen.offline.template import Plot, Way, beat, slot
+from data_gen.offline.words import GREEN
 
 NEW_FRIEND = Plot(
     name="new friend",

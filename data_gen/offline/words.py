@@ -4,7 +4,7 @@ Words are picked so that any two that can meet in a story suit each other: heroe
 hands or paws, hobbies contradict no plot, places that share a group have what the plots look for there.
 """
 
-from data_gen.offline_template import Words, capital, slot, with_article
+from data_gen.offline.template import Words, capital, slot, with_article
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Plots of the offline writer about being brave and honest."""
 
-from data_gen.offline_template import Plot, Way, beat, slot
-from data_gen.offline_words import HOME
+from data_gen.offline.template import Plot, Way, beat, slot
+from data_gen.offline.words import HOME
 
 NIGHT = Plot(
     name="sound in the night",

@@ -1,7 +1,7 @@
 """Plots of the offline writer about making, mending, finding and wishing."""
 
-from data_gen.offline_template import Plot, Way, beat, slot
-from data_gen.offline_words import GREEN, OPEN
+from data_gen.offline.template import Plot, Way, beat, slot
+from data_gen.offline.words import GREEN, OPEN
 
 LOST = Plot(
     name="lost thing",

@@ -1,7 +1,7 @@
 """Plots of the offline writer about being good to others."""
 
-from data_gen.offline_template import Plot, Way, beat, slot
-from data_gen.offline_words import GREEN, OPEN
+from data_gen.offline.template import Plot, Way, beat, slot
+from data_gen.offline.words import GREEN, OPEN
 
 SHARING = Plot(
     name="sharing",

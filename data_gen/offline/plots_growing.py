@@ -1,7 +1,7 @@
 """Plots of the offline writer about growing: waiting, trying, daring to be seen."""
 
-from data_gen.offline_template import Plot, Way, beat, slot
-from data_gen.offline_words import GREEN, HOME
+from data_gen.offline.template import Plot, Way, beat, slot
+from data_gen.offline.words import GREEN, HOME
 
 WAITING = Plot(
     name="waiting for a plant",

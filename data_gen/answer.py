@@ -1,0 +1,97 @@
+"""What a vendor answered, read leniently: both APIs' envelopes, whole or not, become one shape."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+STOP, LENGTH, FILTER, REFUSAL, EMPTY = "stop", "length", "content_filter", "refusal", "empty"
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens as the vendor counted them. Cached and cache-written ones are part of `input`, reasoning of `output`."""
+
+    input: int
+    output: int
+    cached: int = 0
+    cache_write: int = 0
+    reasoning: int = 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`text` is "" where there is none; `finish` says why it ends: STOP, or what makes it no good as an answer."""
+
+    text: str
+    finish: str
+    usage: Usage | None = None
+    refusal: str = ""
+    model: str = ""
+    fingerprint: str = ""
+    tier: str = ""
+
+
+def read_answer(body: Mapping[str, Any]) -> Answer:
+    """The answer in the JSON of a chat completion or a response. ValueError where it is neither."""
+    if "choices" in body:
+        text, finish, refusal = _chat(body)
+    elif isinstance(body.get("output"), list):
+        text, finish, refusal = _response(body)
+    else:
+        raise ValueError("neither choices nor output in the answer")
+    if refusal:
+        finish = REFUSAL
+    elif finish == STOP and not text.strip():
+        finish = EMPTY
+    return Answer(text, finish, _usage(body.get("usage")), refusal, _text(body.get("model")),
+                  _text(body.get("system_fingerprint")), _text(body.get("service_tier")))  # fmt: skip
+
+
+def _chat(body: Mapping[str, Any]) -> tuple[str, str, str]:
+    choices = body["choices"]
+    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+    message = choice.get("message")
+    message = message if isinstance(message, dict) else {}
+    finish = _text(choice.get("finish_reason")) or STOP
+    return _text(message.get("content")), finish, _text(message.get("refusal"))
+
+
+def _response(body: Mapping[str, Any]) -> tuple[str, str, str]:
+    messages = [item for item in body["output"] if isinstance(item, dict) and item.get("type") == "message"]
+    parts = [part for item in messages for part in item.get("content") or [] if isinstance(part, dict)]
+    details = body.get("incomplete_details")
+    reason = _text(details.get("reason")) if isinstance(details, dict) else ""
+    finish = {"": STOP, "max_output_tokens": LENGTH}.get(reason, reason)
+    text = "".join(_text(part.get("text")) for part in parts if part.get("type") == "output_text")
+    return text, finish, "".join(_text(part.get("refusal")) for part in parts if part.get("type") == "refusal")
+
+
+def _usage(usage: Any) -> Usage | None:
+    """None where a number that decides the price is missing or makes no sense."""
+    if not isinstance(usage, dict):
+        return None
+    given = _count(usage, "prompt_tokens", "input_tokens")
+    made = _count(usage, "completion_tokens", "output_tokens")
+    if given is None or made is None:
+        return None
+    inside = usage.get("prompt_tokens_details") or usage.get("input_tokens_details") or {}
+    outside = usage.get("completion_tokens_details") or usage.get("output_tokens_details") or {}
+    return Usage(
+        given,
+        made,
+        _count(inside, "cached_tokens") or 0,
+        _count(inside, "cache_write_tokens") or 0,
+        _count(outside, "reasoning_tokens") or 0,
+    )
+
+
+def _count(of: Any, *names: str) -> int | None:
+    for name in names:
+        value = of.get(name) if isinstance(of, dict) else None
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return value
+    return None
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
