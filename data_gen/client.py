@@ -8,11 +8,11 @@ import os
 import time
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from data_gen import capabilities
+from data_gen.answer import Reply
 from data_gen.capabilities import Profile
 from data_gen.failure import Failure, Kind, classify
 from data_gen.key import Key
@@ -26,17 +26,6 @@ KEPT_START = "x-ratelimit-"
 CONNECT = 10.0  # seconds
 LONGEST_MESSAGE = 500
 OPEN_ENDS = (".local", ".internal", ".lan", ".localhost")
-
-
-@dataclass(frozen=True)
-class Reply:
-    """An answer with status 2xx. `body` is the JSON as it came; `params` what was sent beside model and messages."""
-
-    status: int
-    body: dict[str, Any]
-    headers: dict[str, str]
-    params: dict[str, Any]
-    dropped: list[str]
 
 
 class Client:
@@ -66,6 +55,7 @@ class Client:
         openai, httpx2 = _packages()
         if endpoint not in PATHS:
             raise UserError(expected=f"an endpoint: {' or '.join(PATHS)}", found=endpoint, todo="choose one of these")
+        self.name = endpoint
         self.endpoint, self.timeout, self.profile = endpoint, timeout, profile or Profile()
         self.tier, self.strict = tier, strict
         self.base_url = address(base_url or os.environ.get("OPENAI_BASE_URL") or VENDOR)
@@ -110,7 +100,7 @@ class Client:
             failure = self.failure(why)
         else:
             params = {name: value for name, value in asked.items() if name not in ("model", "messages", "input")}
-            return Reply(response.status_code, body, self.kept(response.headers), params, dropped)
+            return Reply(response.status_code, body, self.kept(response.headers), params, tuple(dropped))
         raise failure  # out here, so that it carries no exception that holds the request and its headers
 
     async def aclose(self) -> None:
