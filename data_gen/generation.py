@@ -11,7 +11,7 @@ from data_gen.assignment import Assignment
 from data_gen.breakers import Breakers
 from data_gen.budget import Budget
 from data_gen.curate import curate
-from data_gen.engine import CAP, DONE, Backend, Engine
+from data_gen.engine import DONE, Backend, Engine
 from data_gen.examine import Finding
 from data_gen.factors import Sampler
 from data_gen.journal import Journal

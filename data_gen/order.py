@@ -4,7 +4,7 @@ import json
 import platform
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -12,12 +12,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from data_gen.recipe import Recipe
+from data_gen.recipe import load as load_recipe
 from tsjax import __version__
 from tsjax.atomic import write_json
 from tsjax.errors import UserError
 
 MANIFEST = "manifest.json"
 KIND = "generation"
+ASKING = ("chat", "responses", "batch")  # a server
 BACKENDS = ("chat", "responses", "batch", "file", "replay", "offline")
 CANDIDATES = 2  # indices asked for each document wanted, at most, unless the user says otherwise
 
@@ -26,6 +28,7 @@ CANDIDATES = 2  # indices asked for each document wanted, at most, unless the us
 class Order:
     """`identity` may not change while a run lives, or its answers would not belong together; the rest may.
 
+    source:     the recipe's name or path, to load it again.
     target:     accepted documents wanted.
     candidates: indices asked at most (None: CANDIDATES times the target).
     cap:        picodollars at most, doubtful ones included; None only where nothing costs anything.
@@ -37,6 +40,7 @@ class Order:
     """
 
     recipe: Recipe
+    source: str
     model: str
     target: int
     seed: int = 0
@@ -52,13 +56,11 @@ class Order:
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     timeout: float = 120.0
-    patience: float = 900.0
     free: bool = False
     prices: Path | None = None
     models: Path | None = None
     replay: Path | None = None
     valid_fraction: float = 0.01
-    batch_endpoint: str = "chat"
     enqueued_tokens: int | None = None
     licence: str = ""
     terms: str = ""
@@ -93,6 +95,19 @@ class Order:
             "overrides": dict(self.overrides),
         }
 
+    def settings(self) -> dict[str, Any]:
+        """All but the recipe, as JSON. Names of environment variables are in it, never what they hold."""
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "recipe"}
+        return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+    @classmethod
+    def of(cls, manifest: Mapping[str, Any], **changed: Any) -> "Order":
+        """The order that a run's manifest tells, with what the user changes now."""
+        settings = dict(manifest["order"])
+        for name in ("prices", "models", "replay"):
+            settings[name] = settings[name] and Path(settings[name])
+        return cls(**{"recipe": load_recipe(settings["source"]), **settings, **changed})
+
 
 def host(base_url: str | None) -> str:
     """Where requests go, without what might be a secret."""
@@ -107,22 +122,12 @@ def begin(out: Path, order: Order, price: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest of a new run in `out`, written, or of the run that is there. UserError where that is another one."""
     path = out / MANIFEST
     settings = {
-        "target": order.target,
-        "candidates": order.most,
+        "order": order.settings(),
         "cap_usd": None if order.cap is None else order.cap / 1e12,
-        "backend": order.backend,
-        "host": host(order.base_url) if order.backend in ("chat", "responses", "batch") else None,
-        "tier": order.tier,
-        "strict": order.strict,
-        "concurrency": order.concurrency,
-        "requests_per_minute": order.requests_per_minute,
-        "tokens_per_minute": order.tokens_per_minute,
-        "valid_fraction": order.valid_fraction,
+        "host": host(order.base_url) if order.backend in ASKING else None,
         "price": dict(price),
         "curation_hash": order.recipe.curation_hash,
         "recipe_text": order.recipe.text,
-        "licence": order.licence,
-        "terms": order.terms,
     }
     if path.exists():
         manifest = load(out)
@@ -134,10 +139,10 @@ def begin(out: Path, order: Order, price: Mapping[str, Any]) -> dict[str, Any]:
                 todo="choose another --out: answers to different questions don't belong in one run",
             )
         for kept in ("licence", "terms"):  # given once, they stay
-            settings[kept] = settings[kept] or manifest.get(kept, "")
+            settings["order"][kept] = settings["order"][kept] or manifest["order"].get(kept, "")
         manifest |= settings
     else:
-        if out.exists() and any(name for name in out.iterdir() if not name.name.startswith(".")):
+        if out.exists() and any(path for path in out.iterdir() if not path.name.startswith(".")):
             raise UserError(
                 expected=f"a new or empty folder, or a run, at {out}", found="something else", todo="choose another --out"
             )
