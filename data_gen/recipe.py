@@ -247,13 +247,13 @@ def _params(table: Table) -> dict[str, Any]:
     if "effort" in table:
         params["effort"] = table.text("effort")
     if "schema" in table:
-        params["schema"] = _tables(table, "schema")
+        params["schema"] = _json(table, "schema")
     return params
 
 
 def _checks(step: Table) -> dict[str, Any]:
     """The table of checks, with the lines of `deny_file` among those of `deny`. What else it says is for checks.py to judge."""
-    checks = _tables(step, "checks", optional=True)
+    checks = _json(step, "checks", optional=True)
     if "deny_file" not in checks:
         return checks
     listed = {key: checks[key] for key in ("deny", "deny_file") if key in checks}
@@ -279,6 +279,12 @@ def _tables(table: Table, key: str, *, optional: bool = False) -> dict[str, Any]
         return {}
     if not isinstance(value, dict) or not value:
         table.refuse("a table that holds something", repr(value), key)
+    return value
+
+
+def _json(table: Table, key: str, *, optional: bool = False) -> dict[str, Any]:
+    """A table that JSON can hold, so no dates."""
+    value = _tables(table, key, optional=optional)
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError) as e:

@@ -107,7 +107,7 @@ def repeated(texts: Iterable[str]) -> str:
 
 def nearest(name: str, names: Collection[str]) -> str:
     """A hint to put behind a wrong name; "" where none comes near."""
-    near = difflib.get_close_matches(name, list(names), 1, 0.5)
+    near = difflib.get_close_matches(name, list(names), 1, 0.6)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
