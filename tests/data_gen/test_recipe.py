@@ -2,6 +2,9 @@
 
 import re
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -303,3 +306,15 @@ def test_the_names_are_many_and_no_words():
     names = next(f for f in load("simple_stories").factors if f.name == "names").labels
     assert len(names) >= 300 and all(re.fullmatch("[A-Z][a-z]+", name) for name in names)
     assert not {name.lower() for name in names} & vocabulary(words())
+
+
+def test_the_worked_example_of_the_docs_is_true(tmp_path):
+    docs = (Path(__file__).parents[2] / "docs/recipes.md").read_text("utf-8")
+    recipe, program, output = re.findall(r"```(?:toml|python)?\n(.*?)```", docs, re.DOTALL)
+    (tmp_path / "dentist_calls.toml").write_text(recipe, "utf-8")
+    run = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert run.stdout == output
+    for name in bundled():
+        assert f"| `{name}` |" in docs
+    for name in "simple_stories", "support_calls", "tinystories", "tinychat":
+        assert f"| {Sampler(load(name), 0).space:,} |" in docs
