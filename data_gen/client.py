@@ -187,7 +187,8 @@ def _done(body: dict[str, Any]) -> dict[str, Any]:
     """A response may say in a 200 that it failed."""
     if body.get("status") != "failed" or body["output"]:
         return body
-    error = body.get("error") if isinstance(body.get("error"), dict) else {}
+    given = body.get("error")
+    error = given if isinstance(given, dict) else {}
     code, message = str(error.get("code") or ""), str(error.get("message") or "the response failed")
     kind = Kind.RATE if code == "rate_limit_exceeded" else Kind.DOUBTFUL
     raise Failure(kind, message[:LONGEST_MESSAGE], status=200, code=code)
