@@ -129,7 +129,7 @@ class Client:
             error = _error_of(why.response)
             message = self._told(error["message"] or f"HTTP status {why.status_code}")
             headers = {name.lower(): value for name, value in why.response.headers.items()}
-            return classify(why.status_code, error["code"], error["type"], message, headers, time.time())
+            return classify(why.status_code, self._told(error["code"]), error["type"], message, headers, time.time())
         # Raised before the first byte of the request is out: there was no connection to write to. All else may have
         # been read, also what a connection answers with a reset that the server had closed while it lay idle.
         if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout | httpx2.ProxyError):
@@ -177,7 +177,8 @@ def _done(body: dict[str, Any]) -> dict[str, Any]:
     """A response may say in a 200 that it failed."""
     if body.get("status") != "failed" or body["output"]:
         return body
-    error = body.get("error") if isinstance(body.get("error"), dict) else {}
+    given = body.get("error")
+    error = given if isinstance(given, dict) else {}
     code, message = str(error.get("code") or ""), str(error.get("message") or "the response failed")
     kind = Kind.RATE if code == "rate_limit_exceeded" else Kind.DOUBTFUL
     raise Failure(kind, message[:LONGEST_MESSAGE], status=200, code=code)
