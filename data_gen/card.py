@@ -41,8 +41,8 @@ def _body(m: Mapping[str, Any], licence: str | None) -> Iterator[str]:
     answers, documents = report["answers"], report["documents"]
     yield f"# {recipe['name']}\n"
     yield f"{recipe['about'] or 'The recipe does not say what it is about.'}\n"
-    yield "Synthetic documents, written by language models to the prompts of a recipe and checked by program. This card is "
-    yield "made from the manifest of the data set; nobody has read the documents for it.\n"
+    yield "Answers to the prompts of the recipe below, kept where they passed its checks. This card is made from the"
+    yield "manifest of the data set, which says nothing of anybody having read the documents.\n"
     yield "## Documents\n"
     yield from _table(
         ("split", "documents", "file"),
@@ -52,6 +52,7 @@ def _body(m: Mapping[str, Any], licence: str | None) -> Iterator[str]:
     yield "## How it was made\n"
     yield f"- answers: {answers['lines']}, sent from {answers['first_sent']} on, the last received {answers['last_received']}"
     yield f"- models that answered: {_counted(answers['models_served'])}; asked for: {_counted(answers['models_asked'])}"
+    yield f"- asked through: {_counted(answers['backends'])}"
     yield f"- parameters as sent: {_counted(answers['params'])}"
     yield f"- seed: {m['seed']}"
     tokens = answers["tokens"]
@@ -97,8 +98,7 @@ def _body(m: Mapping[str, Any], licence: str | None) -> Iterator[str]:
     yield "Measured over the accepted documents:\n"
     yield from _flat(report["diversity"])
     yield "\n## Known limits\n"
-    yield "- The texts are a model's: what they say is not checked for truth, and its habits show in them."
-    yield "- The checks of the recipe below were applied, and no others; the reasons above are what they found."
+    yield "- The checks of the recipe are all that the manifest knows of; truth, taste and harm are not among its numbers."
     yield f"- Edits that cleaning made: {_counted(report['edits'])}."
     if not near:
         yield "- Near copies were not looked for."
@@ -131,14 +131,8 @@ def _counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name or 'not told'} ({n})" for name, n in counts.items()) or "none"
 
 
-def _flat(values: Mapping[str, Any], path: str = "") -> Iterator[str]:
-    """A list item for each number, by the names above it; of lists the first few."""
+def _flat(values: Mapping[str, Any]) -> Iterator[str]:
+    """A list item for each measure; of those by key, the keys that are there (the most frequent ones)."""
     for name, value in values.items():
-        label = f"{path}{name}".replace("_", " ")
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{label}: ")
-        elif isinstance(value, list):
-            shown = [" ".join(map(str, one)) if isinstance(one, list | tuple) else str(one) for one in value[:10]]
-            yield f"- {label}: {', '.join(shown) or 'none'}"
-        else:
-            yield f"- {label}: {value}"
+        shown = ", ".join(f"{key} {one}" for key, one in value.items()) or "none" if isinstance(value, Mapping) else value
+        yield f"- {name.replace('_', ' ')}: {shown}"
