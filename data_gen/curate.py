@@ -127,7 +127,7 @@ class _Curation:
             survivors = np.flatnonzero((copies["exact"] < 0) & (copies["near"] < 0))[: self.target]
             exported = np.zeros(accepted.count, bool)
             exported[survivors] = True
-            groups = np.array([self._group(number) for number in survivors.tolist()], np.uint64)
+            groups = np.fromiter(map(self._group, survivors), np.uint64, len(survivors))
             validates = np.zeros(accepted.count, bool)
             validates[survivors] = validation(groups, self.settings["valid_fraction"])
             whose = self._whose(copies, first, given, ends)

@@ -247,6 +247,28 @@ def test_second_samples_and_steps(tmp_path):
     assert report["answers"]["recleaned"] == sum(row["step"] for row in rows) and len(documents(again)) == 48
 
 
+def test_packed_answers_give_several_documents_in_one_split(tmp_path):
+    recipe = bundled(STORIES)
+    step = dataclasses.replace(recipe.steps[0], parse="marker", checks={"items": 3, "words": [40, 300]})
+    recipe = dataclasses.replace(recipe, steps=(step,))
+
+    def packed(request: Request):
+        texts = [write_story(20 + i, request.index) for i in range(3)]
+        return "\n---\n".join([texts[0], "Too short.", texts[2]] if request.index % 4 == 1 else texts)
+
+    folder = write(tmp_path / "run", ask(recipe, SEED, range(40), packed))
+    report = curate(folder, recipe, seed=SEED, valid_fraction=0.3, workers=ALONE)
+    found, rejected = documents(folder), lines(folder / "rejected.jsonl.zst")
+    assert len(found) == 30 * 3 + 10 * 2 and len(rejected) == 10 and report["documents"]["accepted"] == 110
+    assert {r["reason"] for r in rejected} == {"too_short"} and {r["id"][-2:] for r in rejected} == {"-1"}
+    assert report["acceptance"]["story"]["accepted"] == 40 and len({d["id"] for d in found}) == 110
+    sides: dict[str, set[str]] = {}
+    for d in found:
+        sides.setdefault(d["group_id"], set()).add(d["split"])
+    assert len(sides) == 40 and all(len(splits) == 1 for splits in sides.values())
+    assert {split for splits in sides.values() for split in splits} == {"train", "valid"}
+
+
 def test_what_is_no_answer_is_a_reject(tmp_path):
     rows = ask(bundled(STORIES), SEED, range(20))
     rows[4]["body"], rows[5]["body"] = {"error": "odd"}, {"choices": []}
