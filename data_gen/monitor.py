@@ -218,7 +218,7 @@ def told(text: str, finding: Finding) -> str:
 
 def _words_of(factor: Factor, label: str) -> frozenset[str]:
     single, phrases = wanted(label, factor.pos)
-    said = dict(zip(factor.labels, factor.texts, strict=True)).get(label, "")
+    said = factor.said.get(label, "")
     return single.union(*(phrase.split() for phrase in phrases), WORD.findall(said.lower()))
 
 
