@@ -14,18 +14,17 @@ SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "1
 HUB_SPLITS = {"train": "train", "valid": "validation"}
 
 
-def card(manifest: Mapping[str, Any], licence: str | None = None) -> str:
-    """The card of a documents manifest that `curate` wrote. `licence`: given by the user since then."""
-    licence = licence or manifest["licence"]
-    return "\n".join((*_front(manifest, licence), *_body(manifest, licence))) + "\n"
+def card(manifest: Mapping[str, Any]) -> str:
+    """The card of a documents manifest that `curate` wrote."""
+    return "\n".join((*_front(manifest), *_body(manifest))) + "\n"
 
 
-def _front(m: Mapping[str, Any], licence: str | None) -> Iterator[str]:
+def _front(m: Mapping[str, Any]) -> Iterator[str]:
     """The block that the Hub reads. JSON strings are YAML strings."""
     count = sum(file["count"] for file in m["files"].values())
     yield "---"
-    if licence:
-        yield f"license: {json.dumps(licence)}"
+    if m["licence"]:
+        yield f"license: {json.dumps(m['licence'])}"
     if m["recipe"]["language"]:
         yield f"language:\n- {json.dumps(m['recipe']['language'])}"
     yield f"pretty_name: {json.dumps(m['recipe']['name'], ensure_ascii=False)}"
@@ -36,7 +35,7 @@ def _front(m: Mapping[str, Any], licence: str | None) -> Iterator[str]:
     yield "---\n"
 
 
-def _body(m: Mapping[str, Any], licence: str | None) -> Iterator[str]:
+def _body(m: Mapping[str, Any]) -> Iterator[str]:
     recipe, report = m["recipe"], m["report"]
     answers, documents = report["answers"], report["documents"]
     yield f"# {recipe['name']}\n"
@@ -105,6 +104,7 @@ def _body(m: Mapping[str, Any], licence: str | None) -> Iterator[str]:
     if documents["missing"]:
         yield f"- The target of {documents['target']} documents was missed by {documents['missing']}."
     yield "\n## Licence and terms\n"
+    licence = m["licence"]
     yield f"Licence, as given by whoever made the data set: {licence}.\n" if licence else "No licence was given.\n"
     yield f"{m['terms']}\n" if m["terms"] else "No note on the terms of the models' vendors was given.\n"
     yield "## Recipe\n"
@@ -134,5 +134,7 @@ def _counted(counts: Mapping[str, int]) -> str:
 def _flat(values: Mapping[str, Any]) -> Iterator[str]:
     """A list item for each measure; of those by key, the keys that are there (the most frequent ones)."""
     for name, value in values.items():
-        shown = ", ".join(f"{key} {one}" for key, one in value.items()) or "none" if isinstance(value, Mapping) else value
+        shown = (
+            ", ".join(f"{key} {one}" for key, one in value.items()) or "none" if isinstance(value, Mapping) else value
+        )
         yield f"- {name.replace('_', ' ')}: {shown}"

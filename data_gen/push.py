@@ -39,10 +39,11 @@ def push(folder: Path, repo: str, *, private: bool = True, licence: str | None =
             expected=f"a token in ${TOKEN}", found="none", todo="set it to one that may write to the data set"
         )
     hub = _hub()
-    text = card(manifest, licence)
-    paths = {name: out / name for name in (*SPLIT_FILES.values(), MANIFEST)} | {REPORT: folder / REPORT}
+    manifest["licence"] = licence or manifest["licence"]
+    paths = {name: out / name for name in SPLIT_FILES.values()} | {REPORT: folder / REPORT}
+    made = {MANIFEST: json.dumps(manifest, indent=2) + "\n", CARD: card(manifest)}
     operations = [hub.CommitOperationAdd(name, str(path)) for name, path in paths.items()]
-    operations.append(hub.CommitOperationAdd(CARD, text.encode()))
+    operations += [hub.CommitOperationAdd(name, text.encode()) for name, text in made.items()]
     api = hub.HfApi(endpoint=os.environ.get("HF_ENDPOINT"), token=token)
     try:
         address = str(api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True))

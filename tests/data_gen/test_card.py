@@ -76,7 +76,7 @@ def test_the_front_matter_is_what_the_hub_reads(manifest):
 def test_a_licence_is_given_or_there_is_none(manifest):
     without = card(manifest)
     assert "license" not in front(without) and "No licence was given" in without and "No note on the terms" in without
-    given = card(manifest | {"terms": "Made with a vendor's model; see their terms."}, licence="cc-by-4.0")
+    given = card(manifest | {"terms": "Made with a vendor's model; see their terms.", "licence": "cc-by-4.0"})
     assert front(given)["license"] == "cc-by-4.0" and "No licence" not in given
     assert "see their terms" in given and "No note" not in given
     assert front(card(manifest | {"licence": 'mit: "odd" #name'}))["license"] == 'mit: "odd" #name'

@@ -10,6 +10,7 @@ from data_gen.curate import curate
 from data_gen.push import push
 from tests.data_gen.raw_run import ask, bundled, write
 from tests.expect import refused
+from tsjax.corpus.sources import sources
 from tsjax.workers import Processes
 
 TOKEN = "hf_thisisnotatokenatall0123456789"
@@ -64,14 +65,19 @@ def hub(monkeypatch):
     return hub
 
 
-def test_documents_card_and_report_go_up_and_nothing_else(finished, hub):
+def test_documents_card_and_report_go_up_and_nothing_else(finished, hub, tmp_path):
     assert push(finished, "me/stories", licence="cc-by-4.0") == "https://hub.test/datasets/me/stories"
     assert hub.asked[:2] == [("token", TOKEN), ("create", "me/stories", "dataset", True, True)]
     _, repo, kind, held = hub.asked[2]
     assert (repo, kind) == ("me/stories", "dataset") and len(hub.asked) == 3
     assert sorted(held) == ["README.md", "manifest.json", "report.json", "train.jsonl.zst", "valid.jsonl.zst"]
-    for name in ("train.jsonl.zst", "valid.jsonl.zst", "manifest.json"):
+    for name in ("train.jsonl.zst", "valid.jsonl.zst"):
         assert held[name] == (finished / "documents" / name).read_bytes()
+    manifest = json.loads((finished / "documents" / "manifest.json").read_text())
+    assert json.loads(held["manifest.json"]) == manifest | {"licence": "cc-by-4.0"} and manifest["licence"] is None
+    for name in ("train.jsonl.zst", "valid.jsonl.zst", "manifest.json"):
+        (tmp_path / name).write_bytes(held[name])
+    assert len(sources(tmp_path)) == 2  # whoever downloads it can check it
     assert b'license: "cc-by-4.0"' in held["README.md"] and TOKEN.encode() not in b"".join(held.values())
 
 
