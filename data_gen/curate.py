@@ -1,7 +1,7 @@
 """Curation: raw answers -> documents, rejects and a report. It asks nobody, and can be done again at any time.
 
 The same answers and settings give the same bytes, whatever the order of lines and files in raw/, the workers and the
-interruptions. Memory: a range of indices at a time, and about 50 bytes a document, 130 where near copies are looked for.
+interruptions. Memory: some 200 MB, and about 50 bytes a document, 130 where near copies are looked for.
 """
 
 import json
