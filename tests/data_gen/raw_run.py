@@ -1,9 +1,12 @@
 """A run folder as the engine leaves it, of answers that a test makes up: raw lines, and a ledger that goes with them."""
 
+import io
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+import zstandard
 
 from data_gen import recipe as recipes
 from data_gen.answer import read_answer
@@ -108,3 +111,18 @@ def write(folder: Path, rows: list[dict[str, Any]], frame: int = 50, part_bytes:
 
 def bundled(name: str) -> Recipe:
     return recipes.load(name)
+
+
+def lines(path: Path) -> list[dict]:
+    with open(path, "rb") as f:
+        return [json.loads(line) for line in io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(f), "utf-8")]
+
+
+def documents(folder: Path) -> list[dict]:
+    return [d for split in ("train", "valid") for d in lines(folder / "documents" / f"{split}.jsonl.zst")]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """All that curation writes."""
+    made = [folder / "rejected.jsonl.zst", folder / "report.json", *(folder / "documents").iterdir()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in made}

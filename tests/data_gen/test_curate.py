@@ -1,25 +1,19 @@
 """Curation is a function of the raw answers: their order, the workers and kills change nothing; validators change all."""
 
 import dataclasses
-import io
 import json
 import random
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import zstandard
 
 from data_gen import report as reports
 from data_gen.curate import curate
 from data_gen.factors import Sampler
 from data_gen.offline import write_story
-from data_gen.raw import read
 from data_gen.recipe import Recipe
 from data_gen.request import Request
-from tests.data_gen.raw_run import REFUSAL, ask, bundled, good, sentence, story, write
+from tests.data_gen.raw_run import REFUSAL, ask, bundled, content, documents, good, lines, sentence, story, write
 from tests.expect import refused
 from tsjax.atomic import sha256_json
 from tsjax.corpus import chat, instruct
@@ -58,21 +52,6 @@ def draws(recipe: Recipe) -> dict:
 
 
 SAMPLERS = draws(bundled(STORIES))
-
-
-def lines(path: Path) -> list[dict]:
-    with open(path, "rb") as f:
-        return [json.loads(line) for line in io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(f), "utf-8")]
-
-
-def documents(folder: Path) -> list[dict]:
-    return [d for split in ("train", "valid") for d in lines(folder / "documents" / f"{split}.jsonl.zst")]
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    """All that curation writes."""
-    made = [folder / "rejected.jsonl.zst", folder / "report.json", *(folder / "documents").iterdir()]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in made}
 
 
 @pytest.fixture(scope="module")
@@ -347,56 +326,3 @@ def test_the_report_can_be_read(run):
     ):
         assert said in told, told
     assert all(len(line) < 400 for line in told.splitlines())
-
-
-DRIVER = """
-import os, signal, sys
-from pathlib import Path
-import data_gen.buckets, data_gen.curate as stage, data_gen.documents as d, data_gen.copies as c
-from tests.data_gen.raw_run import bundled
-from tsjax.workers import Processes
-step, after, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
-owner, name = {"read": (stage, "answer_of"), "examine": (stage.Copies, "add"), "copies": (stage.Copies, "find"),
-               "write": (d.Lines, "write"), "whole": (d.Lines, "__exit__"), "report": (stage, "write_json"),
-               "card": (stage, "card"), "moved": (os, "replace"), "publish": (d, "write_json")}[step]
-whole, left = getattr(owner, name), after
-def strike(*a, **k):
-    global left
-    left -= 1
-    if left < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return whole(*a, **k)
-setattr(owner, name, strike)
-stage.curate(folder, bundled("tinystories"), seed=7, valid_fraction=0.1, target=100, workers=Processes(1))
-"""
-
-POINTS = [("read", 0), ("read", 100), ("examine", 1), ("copies", 0), ("write", 300), ("whole", 1), ("report", 0), ("card", 0),
-          ("moved", 0), ("moved", 1), ("moved", 2), ("moved", 4), ("moved", 5), ("publish", 0)]  # fmt: skip
-
-
-def test_a_killed_curation_leaves_the_old_documents_or_none(rows, tmp_path):
-    folder = write(tmp_path / "run", rows)
-    recipe = bundled(STORIES)
-    curate(folder, recipe, seed=SEED, valid_fraction=0.1, workers=ALONE)
-    old, seen = content(folder), set()
-    curate(folder, recipe, seed=SEED, valid_fraction=0.1, target=100, workers=ALONE)
-    new = content(folder)
-    assert old != new
-    for step, after in POINTS:
-        curate(folder, recipe, seed=SEED, valid_fraction=0.1, workers=ALONE)
-        assert content(folder) == old
-        killed = subprocess.run(
-            [sys.executable, "-c", DRIVER, step, str(after), str(folder)], stderr=subprocess.PIPE, text=True
-        )
-        assert killed.returncode == -signal.SIGKILL, (step, after, killed.stderr[-500:])
-        if (folder / "documents" / "manifest.json").exists():
-            assert content(folder) == old, (step, after)
-            seen.add("old")
-        else:
-            with refused("documents"):
-                sources(folder / "documents")
-            seen.add("none")
-        curate(folder, recipe, seed=SEED, valid_fraction=0.1, target=100, workers=ALONE)
-        assert content(folder) == new, (step, after)
-    assert seen == {"old", "none"}
-    assert len(list(read(folder))) == 200
