@@ -70,8 +70,11 @@ class Client:
         if not self.host.endswith("openai.com"):
             headers |= {"OpenAI-Organization": openai.omit, "OpenAI-Project": openai.omit}
 
+        trusted = httpx2.create_ssl_context()  # one for all pools: reading the certificates takes a while
+
         def sdk(connections: int) -> Any:
             http = openai.DefaultAsyncHttpxClient(
+                verify=trusted,
                 timeout=httpx2.Timeout(timeout, connect=before_sending, pool=timeout / 2),
                 limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
                 follow_redirects=False,  # they would carry prompts, and perhaps the key, to another host
