@@ -1,7 +1,7 @@
 """What a vendor answered, read leniently: both APIs' envelopes, whole or not, become one shape."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 STOP, LENGTH, FILTER, REFUSAL, EMPTY = "stop", "length", "content_filter", "refusal", "empty"
@@ -29,6 +29,22 @@ class Answer:
     model: str = ""
     fingerprint: str = ""
     tier: str = ""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer as it came: what a backend returns, and what is kept on disk.
+
+    body:    the JSON, verbatim; `read_answer` can read it, or the backend has refused it.
+    headers: of rate limits, and the vendor's name for the request; nothing that could hold a key.
+    params:  as sent, in the vendor's words; `dropped`: ours that the model does not take, where that was allowed.
+    """
+
+    status: int
+    body: dict[str, Any]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    dropped: tuple[str, ...] = ()
 
 
 def read_answer(body: Mapping[str, Any]) -> Answer:

@@ -1,0 +1,177 @@
+"""The ledger: a row for every attempt, written before anything is sent. SQLite in WAL mode, one writer.
+
+    sent      on its way, or the process died before it knew more
+    settled   answered; the answer is in raw/. One such row a request, whatever happens.
+    extra     answered too, after another attempt at the same request was: paid for, and of no use
+    doubtful  no answer, but the vendor may have billed one
+    failed    no answer and no bill
+
+Money is in picodollars. `reserved` counts while a row is `sent`; `cost` is what the vendor reported; `doubt` is what
+it may have billed without telling.
+"""
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from data_gen.raw import Mark
+from tsjax.errors import UserError
+
+FILE = "ledger.sqlite"
+VERSION = 1
+
+_SCHEMA = """
+create table attempts (
+  id integer primary key, request text not null, place integer not null, step integer not null, sample integer not null,
+  backend text not null, batch text, sent real not null, ended real, state text not null,
+  reserved integer not null, cost integer not null default 0, doubt integer not null default 0,
+  tokens_in integer not null default 0, tokens_out integer not null default 0, why text not null default '');
+create unique index one_answer on attempts (request) where state = 'settled';
+create index open_ones on attempts (batch) where state = 'sent';
+create table batches (shard text primary key, fields text not null);
+create table facts (name text primary key, value text not null);
+"""
+
+
+class Totals(NamedTuple):
+    """Sums over all attempts; money in picodollars."""
+
+    attempts: int = 0
+    settled: int = 0
+    extra: int = 0
+    doubtful: int = 0
+    failed: int = 0
+    open: int = 0
+    cost: int = 0
+    doubt: int = 0
+    reserved: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+
+class Ledger:
+    """Opens or makes the ledger of a run folder. `with ledger.transaction():` around whatever changes it."""
+
+    def __init__(self, run: Path, readonly: bool = False):
+        self.path = run / FILE
+        if readonly and not self.path.exists():
+            raise UserError(expected=f"a ledger at {self.path}", found="none", todo="give the folder of a run")
+        # The writer thread uses the connection that another thread opened, never both at once.
+        self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=30)
+        try:
+            if not readonly:
+                self._db.execute("pragma journal_mode=wal")
+                self._db.execute("pragma synchronous=full")
+            self._make()
+        except sqlite3.DatabaseError as e:
+            raise UserError(
+                expected=f"a ledger of version {VERSION} at {self.path}", found=str(e), todo="bring it back from a copy"
+            ) from e
+
+    def _make(self) -> None:
+        (version,) = self._db.execute("pragma user_version").fetchone()
+        if version not in (0, VERSION):
+            raise sqlite3.DatabaseError(f"version {version}")
+        if not version:
+            with self.transaction():
+                for statement in _SCHEMA.split(";"):
+                    self._db.execute(statement)
+                self._db.execute(f"pragma user_version = {VERSION}")
+
+    def transaction(self) -> sqlite3.Connection:
+        """The connection, in a transaction that ends with the `with` block."""
+        self._db.execute("begin immediate")
+        return self._db
+
+    def close(self) -> None:
+        self._db.close()
+
+    def open(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Rows of (id, request, place, step, sample, backend, batch, sent, reserved), about to be sent."""
+        self._db.executemany(
+            "insert into attempts (id, request, place, step, sample, backend, batch, sent, reserved, state)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, 'sent')", rows
+        )  # fmt: skip
+
+    def settle(self, attempt: int, cost: int, doubt: int, tokens_in: int, tokens_out: int, ended: float) -> bool:
+        """Books an answer that is on disk; False where another attempt at the request had one before. Idempotent."""
+        request, state = self._db.execute("select request, state from attempts where id = ?", (attempt,)).fetchone()
+        if state in ("settled", "extra"):
+            return state == "settled"
+        first = not self._db.execute(
+            "select 1 from attempts where request = ? and state = 'settled'", (request,)
+        ).fetchone()
+        self._db.execute(
+            "update attempts set state = ?, cost = ?, doubt = ?, tokens_in = ?, tokens_out = ?, ended = ?, why = ''"
+            " where id = ?", ("settled" if first else "extra", cost, doubt, tokens_in, tokens_out, ended, attempt)
+        )  # fmt: skip
+        return first
+
+    def fail(self, rows: Sequence[tuple[int, int, str]], ended: float) -> None:
+        """Rows of (doubt, attempt, why): no answer, billed perhaps (doubt > 0) or not."""
+        self._db.executemany(
+            "update attempts set state = iif(?1 > 0, 'doubtful', 'failed'), doubt = ?1, why = ?3, ended = ?4"
+            " where id = ?2 and state = 'sent'", [(*row, ended) for row in rows]
+        )  # fmt: skip
+
+    def doubt_all_sent(self, why: str) -> int:
+        """What a killed process left on its way, batches apart, may have been billed. Returns how many rows."""
+        return self._db.execute(
+            "update attempts set state = iif(reserved > 0, 'doubtful', 'failed'), doubt = reserved, why = ?, ended = ?"
+            " where state = 'sent' and batch is null", (why, time.time())
+        ).rowcount  # fmt: skip
+
+    def put_batch(self, shard: str, fields: dict[str, Any]) -> None:
+        """Adds `fields` to the row of a batch shard, or makes it."""
+        self._db.execute(
+            "insert into batches values (?1, ?2) on conflict (shard) do update set fields = json_patch(fields, ?2)",
+            (shard, json.dumps(fields)),
+        )
+
+    def batches(self) -> list[dict[str, Any]]:
+        rows = self._db.execute("select shard, fields from batches order by shard").fetchall()
+        return [{"shard": shard, **json.loads(fields)} for shard, fields in rows]
+
+    def sent_in(self, shard: str) -> dict[str, tuple[int, int]]:
+        """Request id -> (attempt, reserved), of a batch's lines that are still on their way."""
+        rows = self._db.execute(
+            "select request, id, reserved from attempts where state = 'sent' and batch = ?", (shard,)
+        )
+        return {request: (attempt, reserved) for request, attempt, reserved in rows}
+
+    def totals(self) -> Totals:
+        row = self._db.execute(
+            "select count(*), sum(state = 'settled'), sum(state = 'extra'), sum(state = 'doubtful'),"
+            " sum(state = 'failed'), sum(state = 'sent'), sum(cost), sum(doubt),"
+            " sum(iif(state = 'sent', reserved, 0)), sum(tokens_in), sum(tokens_out) from attempts"
+        ).fetchone()
+        return Totals(*(value or 0 for value in row))
+
+    def reasons(self) -> dict[str, int]:
+        """How often attempts ended without an answer, by why."""
+        return dict(
+            self._db.execute(
+                "select why, count(*) from attempts where why != '' group by why order by 2 desc, 1 limit 20"
+            )
+        )
+
+    def settled(self) -> Iterator[tuple[str, int]]:
+        """(request id, attempt) of every answer."""
+        yield from self._db.execute("select request, id from attempts where state in ('settled', 'extra') order by id")
+
+    def last_attempt(self) -> int:
+        (last,) = self._db.execute("select max(id) from attempts").fetchone()
+        return last or 0
+
+    @property
+    def mark(self) -> Mark:
+        """How far the raw answers are booked."""
+        row = self._db.execute("select value from facts where name = 'raw'").fetchone()
+        return Mark(*json.loads(row[0])) if row else Mark(0, 0)
+
+    @mark.setter
+    def mark(self, mark: Mark) -> None:
+        self._db.execute("insert or replace into facts values ('raw', ?)", (json.dumps(mark),))
