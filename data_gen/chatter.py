@@ -42,9 +42,11 @@ _CLOSER = re.compile(
 _PLACEHOLDER = re.compile(
     r"\{\w*\}|\[(?:(?:\w+['’]s )?(?:name|noun|verb|adjective|word|topic|title)|insert\b[^\]\n]*)\]", re.I
 )
+_MARKED = ("<", "[", "---", "===", "***", "endoftext")  # one of them is in all that END_MARK finds
 _ROLE = re.compile(r"(?:user|assistant|system|human|ai|bot|customer|agent)[ \t]*:", re.I)
 
-_CANNOT = r"(?:can['’]?t|cannot|can not|won['’]t|will not|(?:am|['’]m) (?:unable|not able)(?: to)?|(?:must|have to) decline(?: to)?)"
+_UNABLE = r"(?:am|['’]m) (?:unable|not able)(?: to)?|(?:must|have to) decline(?: to)?"
+_CANNOT = rf"(?:can['’]?t|cannot|can not|won['’]t|will not|{_UNABLE})"
 _DO = r"(?:help|assist|write|create|fulfill?|generate|provide|comply|continue|produce|complete|do that|engage|support|discuss)"
 _REFUSAL = re.compile(
     rf"\W*(?:(?:i(?:['’]m| am)|we(?:['’]re| are)|my)?\s*(?:so |very |really |truly )?"
@@ -113,9 +115,7 @@ def _anywhere(text: str) -> str:
         return "fence"
     if ("{" in text or "[" in text) and _PLACEHOLDER.search(text):
         return "placeholder"
-    if ("<" in text or "[" in text or "of" in text) and END_MARK.search(text):
-        return "mark"
-    return ""
+    return "mark" if any(sign in text for sign in _MARKED) and END_MARK.search(text) else ""
 
 
 def refusals(draft: Draft) -> tuple[str, Any]:

@@ -1,7 +1,6 @@
 """A draft: a clean text that is being examined, with its words and sentences as the checks want them, made once."""
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from typing import Any
@@ -11,12 +10,13 @@ from tsjax.corpus.chat import Turn
 from tsjax.corpus.duplicates import normal_words
 
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-_POSSESSIVE = re.compile(r"['’]s?$")
+_POSSESSIVE = re.compile(r"['’]s\b")
 _SENTENCE_END = re.compile(
-    r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)[.!?…]+[\"”'’)\]]*(?:\s+(?=[\"“'‘(\[]*[^\sa-z\"“'‘(\[])|\s*$)|[。！？।॥]+"
+    r"[.!?…。！？।॥]+(?:(?<=[。！？।॥])"
+    r"|(?<!\bMr\.)(?<!\bMrs\.)(?<!\bMs\.)(?<!\bDr\.)[\"”'’)\]]*(?:\s+(?=[\"“'‘(\[]*[^\sa-z\"“'‘(\[])|\s*$))"
 )
-# In mid-sentence by what stands before it, so its capital is its own.
-_CAPITAL = re.compile(r"(?<=[^\W\d_,;:] )[^\W\d_a-z][^\W\d_]+|(?<=[,;:] )[^\W\d_a-z][^\W\d_]+")
+# A capital of its own by what stands before it. The ranges hold the capitals of Latin, Greek and Cyrillic letters.
+_CAPITAL = re.compile(r"[A-Z\u00c0-\u024f\u0370-\u052f](?:(?<=[^\W\d_] .)|(?<=[,;:] .))[^\W\d_]+")
 _BLANK_LINE = re.compile(r"\n\s*\n")
 _NO_NAMES = """Mr Mrs Ms Miss Dr Mom Mum Mommy Mummy Dad Daddy Mama Papa Ma Pa Grandma Grandpa Granny Grandad
     Nana Auntie Uncle Aunt I'm I'll I'd I've God Christmas Halloween Easter Monday Tuesday Wednesday Thursday Friday
@@ -45,7 +45,7 @@ class Draft:
 
     @cached_property
     def lowered(self) -> list[str]:
-        return [_POSSESSIVE.sub("", token) for token in WORD.findall(self.prose.lower())]
+        return WORD.findall(_POSSESSIVE.sub("", self.prose.lower()))
 
     @cached_property
     def seen(self) -> frozenset[str]:
@@ -72,13 +72,10 @@ class Draft:
         return len(blocks if len(blocks) > 1 else [line for line in self.prose.split("\n") if line.strip()])
 
     @cached_property
-    def names(self) -> dict[str, int]:
-        """Words with a capital of their own, never seen in lower case here, and how often they come at all."""
-        capital = set(_CAPITAL.findall(self.prose)) - _TITLES
-        if not capital:
-            return {}
-        counts = Counter(_POSSESSIVE.sub("", token) for token in self.tokens)
-        return {name: counts[name] for name in sorted(capital) if counts[name] and not counts[name.lower()]}
+    def names(self) -> list[str]:
+        """Words with a capital in mid-sentence that are never in lower case here, titles and calendar words left out."""
+        capital = {word for word in _CAPITAL.findall(self.prose) if word[0].isupper()} - _TITLES
+        return sorted(word for word in capital if word.lower() not in self.tokens) if capital else []
 
     def stats(self) -> dict[str, Any]:
         return {
@@ -87,7 +84,7 @@ class Draft:
             "sentences": len(self.sentences),
             "paragraphs": self.paragraphs,
             "opening": " ".join(normal_words(self.prose[:80])[:4]),
-            "names": list(self.names),
+            "names": self.names,
         }
 
 
@@ -103,7 +100,7 @@ def wanted(label: str, pos: str) -> tuple[frozenset[str], tuple[str, ...]]:
 
     Of a phrase the last word is inflected, of a verb's phrase the first: ice creams, looked after.
     """
-    parts = [_POSSESSIVE.sub("", part) for part in WORD.findall(label.lower())]
+    parts = WORD.findall(_POSSESSIVE.sub("", label.lower()))
     if not parts:
         return frozenset(), ()
     place = 0 if pos == "verb" else len(parts) - 1

@@ -19,7 +19,7 @@ SCRIPTS = ("latin", "cyrillic", "greek", "armenian", "georgian", "hebrew", "arab
 _NEVER = {"Co", "Cs", "Cn"}
 _MARKS = frozenset("‘’‚‛“”„‟‹›«»–—‐‑…·•¡¿′″°€£¥¢§©®™×÷½¼¾")  # ordinary in print
 _JOINERS = "\u200c\u200d"  # spelling in Hindi and Persian
-_FLOOD = re.compile(r"\s{40}|([^\w\s])\1{29}|(\w)\2{29}")
+_FLOOD = re.compile(r"\s{40}|(\S)\1{29}")
 _NAMES = {  # reasons: (below, above)
     "words": ("too_short", "too_long"),
     "turn_words": ("turn_too_short", "turn_too_long"),

@@ -1,7 +1,7 @@
 """A recipe: all that makes a domain, in one TOML file: factors, templates, parser, checks, form of the documents."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -266,7 +266,7 @@ def _checks(step: Table, factors: list[str]) -> dict[str, Any]:
     """The table of checks, with the lines of `deny_file` among those of `deny`."""
     values = step.values.get("checks", {})
     table = Table(values, f"{step.where}.checks", step.path, [key for keys in _CHECKS.values() for key in keys])
-    read = {
+    read: dict[str, Callable[[str], Any]] = {
         "span": lambda key: list(table.span(key)),
         "factor": lambda key: table.choice(key, factors),
         "factors": lambda key: list(table.choices(key, factors)),

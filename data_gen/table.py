@@ -85,7 +85,7 @@ class Table:
         value = self.values.get(key)
         if isinstance(value, list) and len(value) == 2 and all(map(_is_whole, value)):
             low, high = value
-            if 0 <= low <= high and 0 < high and (most is None or high <= most):
+            if 0 <= low <= high and high > 0 and (most is None or high <= most):
                 return low, high
         self.refuse("[least, most]" + (f" up to {most}" if most is not None else ""), repr(value), key)
 

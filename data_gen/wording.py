@@ -86,7 +86,7 @@ def vocabulary(least: float, factors: Iterable[Factor]) -> Run:
                 known.update(single, *(phrase.split() for phrase in phrases))
 
     def run(draft: Draft) -> tuple[str, Any]:
-        rare = draft.seen - known
+        rare = set(draft.seen - known)
         if rare:
             own = {name.lower() for name in draft.names}
             own.update(word for factor in draft.values.values() for word in _words_of(factor))
