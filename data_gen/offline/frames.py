@@ -39,7 +39,7 @@ HABITS = {
         "Some days {he} wanted to {verb}, and some days {he} only wanted to sleep.",
         "{He} could {verb} [all day long|for hours].",
         "{His} {elder} had shown {him} how to {verb}.",
-        '"May I {verb} now?" {he} often asked {his} {elder}.',
+        '"May I {my_verb} now?" {he} often asked {his} {elder}.',
         "Now and then {he} would {verb} [for a while|just for fun].",
     ),
     "adjective": _all(
@@ -68,10 +68,10 @@ NIGHTS = {
     "noun": _all(
         "That night, {A} dreamed of {noun}.",
         '"[Tomorrow|One day] I will tell you about {noun}," said {A}.',
-        "On the way home, they talked about {noun}.",
+        "At bedtime, {A} sang a little song about {noun}.",
     ),
     "verb": _all(
-        'Then {A} said, "[Tomorrow|Next time] I want to {verb}!"',
+        'Then {A} said, "[Tomorrow|Next time] I want to {my_verb}!"',
         "That evening, {A} was too tired to {verb}.",
     ),
     "adjective": _all(
@@ -165,13 +165,13 @@ def kind_of(word: str, pos: str) -> str:
     return pos if pos == "noun" else "alone"
 
 
-def fields_of(word: str, pos: str, friends: str = "{his} friends") -> dict[str, str]:
-    """What fills the fields of the sentences for it."""
+def fields_of(word: str, pos: str, his: str) -> dict[str, str]:
+    """What fills the fields of the sentences for it; {my_verb} is the verb as the hero says it."""
     words = {"word": word}
     if pos == "noun":
         words["noun"] = word if word in _BARE else f"the {word}"
     elif pos == "verb":
-        words["verb"] = phrase(word, friends)
+        words |= {"verb": phrase(word, f"{his} friends"), "my_verb": phrase(word, "my friends")}
     elif pos == "adjective":
         words |= {"adj": word, "a_adj": with_article(word)}
     return words
