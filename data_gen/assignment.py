@@ -8,23 +8,19 @@ from data_gen.recipe import Recipe
 
 
 class Assignment:
-    """A step whose answer is no good is asked again, `recipe.redraws` times at most.
+    """After an answer that is no good the document is begun anew, as another sample, `recipe.redraws` times at most.
 
     step, sample: of the request whose answer it waits for.
     texts:        step name -> clean text of its accepted answer.
-    findings:     of every answer, in order.
+    documents:    texts of the accepted documents, once it is done: one, several of a packed answer, or none.
     """
 
     def __init__(self, recipe: Recipe, examiner: Examiner, factors: dict[str, Any]):
         self.recipe, self.examiner, self.factors = recipe, examiner, factors
         self.step = self.sample = 0
         self.texts: dict[str, str] = {}
-        self.findings: list[Finding] = []
+        self.documents: tuple[str, ...] = ()
         self.done = False
-
-    @property
-    def accepted(self) -> bool:
-        return self.done and not self.findings[-1].reason
 
     def wants(self, step: int, sample: int) -> bool:
         """Whether it waits for the answer to this request."""
@@ -32,13 +28,15 @@ class Assignment:
 
     def add(self, answer: Answer) -> Finding:
         """Examines the answer to the request it waits for, and moves on."""
+        step = self.recipe.steps[self.step]
         finding = self.examiner.examine(self.step, self.factors, answer, self.texts)
-        self.findings.append(finding)
         if finding.reason:
-            self.sample += 1
+            self.step, self.sample, self.texts, self.documents = 0, self.sample + 1, {}, ()
             self.done = self.sample > self.recipe.redraws
         else:
-            self.texts[self.recipe.steps[self.step].name] = finding.text
-            self.step, self.sample = self.step + 1, 0
+            self.texts[step.name] = finding.text
+            if step.name == self.recipe.shape.text:
+                self.documents = tuple(one.text for one in finding.documents)
+            self.step += 1
             self.done = self.step == len(self.recipe.steps)
         return finding

@@ -134,7 +134,12 @@ class Engine:
 
     @staticmethod
     def _enough(kind: Kind, seen: Counter[Kind]) -> bool:
-        most = {Kind.DOUBTFUL: DOUBTFUL_TRIES, Kind.TRANSIENT: TRIES, Kind.CAPACITY: LIMITED_TRIES, Kind.RATE: LIMITED_TRIES}
+        most = {
+            Kind.DOUBTFUL: DOUBTFUL_TRIES,
+            Kind.TRANSIENT: TRIES,
+            Kind.CAPACITY: LIMITED_TRIES,
+            Kind.RATE: LIMITED_TRIES,
+        }
         return seen[kind] >= most[kind]
 
     async def _attempt(self, work: Work, request: Request, reserve: int) -> Failure | None:

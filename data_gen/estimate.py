@@ -51,8 +51,12 @@ def estimate(order: Order, price: Price) -> Estimate:
         factors = sampler.draw(n * order.target // count)
         earlier: dict[str, str] = {}
         for number, step in enumerate(recipe.steps):
-            request = render(recipe, number, factors, earlier, index=n, sample=0, model=order.model, overrides=order.overrides)
-            tokens = about_tokens("".join(message["content"] for message in request.messages)) + 4 * len(request.messages)
+            request = render(
+                recipe, number, factors, earlier, index=n, sample=0, model=order.model, overrides=order.overrides
+            )
+            tokens = about_tokens("".join(message["content"] for message in request.messages)) + 4 * len(
+                request.messages
+            )
             most = request.params["max_output_tokens"]
             least, middle = expected_tokens(step, most)
             given, made, limit = given + tokens, made + middle, limit + most

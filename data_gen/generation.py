@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,19 @@ from data_gen.engine import DONE, Backend, Engine
 from data_gen.examine import Finding
 from data_gen.factors import Sampler
 from data_gen.journal import Journal
+from data_gen.ledger import Ledger
 from data_gen.limiter import Limiter
 from data_gen.monitor import Monitor
 from data_gen.order import Order
 from data_gen.plan import Plan
-from data_gen.prices import Price, Prices
+from data_gen.prices import Price, Prices, Tier
 from data_gen.raw import read
 from tsjax.atomic import write_json
 from tsjax.errors import UserError
 from tsjax.lock import LOCK, lock
 
 SHORT = "every candidate was asked"
+STATES = ("attempts", "settled", "extra", "doubtful", "failed", "open")
 FREE = ("offline", "replay")
 
 
@@ -83,7 +86,7 @@ class Generation:
         self.started, self._known_then = time.monotonic(), self.plan.accepted
         self.vendor: dict[str, Any] = {}
         self.engine: Engine | None = None
-        self._stop = ""
+        self.stopping = ""  # why, once it was told to stop
         self._backend = backend or backend_of
 
     def __enter__(self) -> "Generation":
@@ -95,7 +98,7 @@ class Generation:
 
     def stop(self, why: str) -> None:
         """Sends nothing more; what is on its way is waited for."""
-        self._stop = self._stop or why
+        self.stopping = self.stopping or why
         if self.engine:
             self.engine.stop(why)
 
@@ -107,10 +110,9 @@ class Generation:
         backend = self._backend(self.order)
         try:
             while True:
-                why = self._stop or await self._send(backend)
-                report = curate(self.out, self.order.recipe, seed=self.order.seed, target=self.order.target,
-                                valid_fraction=self.order.valid_fraction)  # fmt: skip
-                short = self.order.target - report["documents"]["count"]
+                why = self.stopping or await self._send(backend)
+                count = curated(self.out, self.order)
+                short = self.order.target - count
                 if why != DONE or short <= 0:
                     break
                 if self.plan.exhausted:
@@ -121,7 +123,7 @@ class Generation:
             if hasattr(backend, "aclose"):
                 await backend.aclose()
             await self.journal.close()
-        return self._finish(why, report)
+        return self._finish(why, count)
 
     async def _send(self, backend: Backend) -> str:
         self.engine = Engine(
@@ -141,35 +143,45 @@ class Generation:
         )  # fmt: skip
 
     def _seen(self, assigned: Assignment, finding: Finding) -> None:
-        if assigned.accepted:
-            self.monitor.add(assigned.texts[self.order.recipe.shape.text], assigned.factors, finding)
+        if assigned.done:
+            for text in assigned.documents:
+                self.monitor.add(text, assigned.factors, finding)
 
     def _judged(self, assigned: Assignment, finding: Finding) -> None:
         self.breakers.judged(not finding.reason)
         self._seen(assigned, finding)
 
-    def _finish(self, why: str, report: dict[str, Any]) -> dict[str, Any]:
-        from data_gen.ledger import Ledger
-
+    def _finish(self, why: str, count: int) -> dict[str, Any]:
         ledger = Ledger(self.out, readonly=True)
         totals, reasons = ledger.totals(), ledger.reasons()
         ledger.close()
         self.manifest |= {
             "ended": orders.now(),
             "stopped": why,
-            "attempts": {name: getattr(totals, name) for name in ("attempts", "settled", "extra", "doubtful", "failed", "open")},
+            "attempts": {name: getattr(totals, name) for name in STATES},
             "tokens": {"input": totals.tokens_in, "output": totals.tokens_out},
             "cost_usd": {"settled": totals.cost / 1e12, "doubtful": totals.doubt / 1e12, "reserved": totals.reserved / 1e12},
             "failures": reasons,
-            "documents": report["documents"],
+            "documents": count,
         }  # fmt: skip
         write_json(self.out / orders.MANIFEST, self.manifest)
         return self.manifest
 
 
+def curated(out: Path, order: Order) -> int:
+    """Makes documents of the answers in a run folder; how many. 0 where there are too few answers for that."""
+    if sum(1 for _ in islice(read(out), 2)) < 2:
+        return 0
+    report = curate(
+        out, order.recipe, seed=order.seed, target=order.target, valid_fraction=order.valid_fraction,
+        licence=order.licence or None, terms=order.terms or None, about={"model": order.model, "host": order.host},
+    )  # fmt: skip
+    return report["documents"]["train"] + report["documents"]["valid"]
+
+
 def price_of(order: Order) -> Price:
     """What a call of this order costs; nothing where no vendor is asked."""
-    tier = "batch" if order.backend == "batch" else order.tier
+    tier: Tier = "batch" if order.backend == "batch" else order.tier
     return Prices.load(order.prices).of(order.model, tier, free=order.free or order.backend in FREE)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from data_gen.prices import Tier
 from data_gen.recipe import Recipe
 from data_gen.recipe import load as load_recipe
 from tsjax import __version__
@@ -50,7 +51,7 @@ class Order:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     base_url: str | None = None
     key_env: str | None = None
-    tier: str = "standard"
+    tier: Tier = "standard"
     strict: bool = True
     concurrency: int = 128
     requests_per_minute: int | None = None
@@ -68,7 +69,9 @@ class Order:
     def __post_init__(self) -> None:
         for name in ("target", "concurrency"):
             if getattr(self, name) < 1:
-                raise UserError(expected=f"a {name} of at least 1", found=str(getattr(self, name)), todo="choose another")
+                raise UserError(
+                    expected=f"a {name} of at least 1", found=str(getattr(self, name)), todo="choose another"
+                )
         if self.backend not in BACKENDS:
             raise UserError(expected=f"a backend of {', '.join(BACKENDS)}", found=repr(self.backend), todo="choose one")
         if (self.backend == "replay") != (self.replay is not None):
@@ -86,6 +89,13 @@ class Order:
         """Indices asked at most."""
         return CANDIDATES * self.target if self.candidates is None else self.candidates
 
+    @property
+    def host(self) -> str | None:
+        """The server that is asked, without what might be a secret; None: there is none."""
+        if self.backend not in ASKING:
+            return None
+        return urlsplit(self.base_url).netloc.rpartition("@")[2] if self.base_url else "api.openai.com"
+
     def identity(self) -> dict[str, Any]:
         return {
             "recipe": self.recipe.name,
@@ -94,6 +104,16 @@ class Order:
             "model": self.model,
             "overrides": dict(self.overrides),
         }
+
+    def check(self, manifest: Mapping[str, Any], out: Path) -> None:
+        """UserError where this is not the order of the run in `out`."""
+        identity = self.identity()
+        if different := [key for key in identity if manifest.get(key) != identity[key]]:
+            raise UserError(
+                expected=f"in {out} " + ", ".join(f"{key} {manifest.get(key)}" for key in different),
+                found=", ".join(f"{key} {identity[key]}" for key in different),
+                todo="choose another --out: answers to different questions don't belong in one run",
+            )
 
     def settings(self) -> dict[str, Any]:
         """All but the recipe, as JSON. Names of environment variables are in it, never what they hold."""
@@ -109,11 +129,6 @@ class Order:
         return cls(**{"recipe": load_recipe(settings["source"]), **settings, **changed})
 
 
-def host(base_url: str | None) -> str:
-    """Where requests go, without what might be a secret."""
-    return urlsplit(base_url).netloc.rpartition("@")[2] if base_url else "api.openai.com"
-
-
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
@@ -121,30 +136,26 @@ def now() -> str:
 def begin(out: Path, order: Order, price: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest of a new run in `out`, written, or of the run that is there. UserError where that is another one."""
     path = out / MANIFEST
-    settings = {
+    settings: dict[str, Any] = {
         "order": order.settings(),
         "cap_usd": None if order.cap is None else order.cap / 1e12,
-        "host": host(order.base_url) if order.backend in ASKING else None,
+        "host": order.host,
         "price": dict(price),
         "curation_hash": order.recipe.curation_hash,
         "recipe_text": order.recipe.text,
     }
     if path.exists():
         manifest = load(out)
-        identity = order.identity()
-        if different := [key for key in identity if manifest.get(key) != identity[key]]:
-            raise UserError(
-                expected=f"in {out} " + ", ".join(f"{key} {manifest.get(key)}" for key in different),
-                found=", ".join(f"{key} {identity[key]}" for key in different),
-                todo="choose another --out: answers to different questions don't belong in one run",
-            )
+        order.check(manifest, out)
         for kept in ("licence", "terms"):  # given once, they stay
             settings["order"][kept] = settings["order"][kept] or manifest["order"].get(kept, "")
         manifest |= settings
     else:
         if out.exists() and any(path for path in out.iterdir() if not path.name.startswith(".")):
             raise UserError(
-                expected=f"a new or empty folder, or a run, at {out}", found="something else", todo="choose another --out"
+                expected=f"a new or empty folder, or a run, at {out}",
+                found="something else",
+                todo="choose another --out",
             )
         manifest = {
             "kind": KIND,
@@ -168,7 +179,8 @@ def load(out: Path) -> dict[str, Any]:
             raise ValueError(f"kind {manifest['kind']!r}")
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise UserError(
-            expected=f"a run of tsjax generate in {out}", found=f"no sound {MANIFEST} ({type(e).__name__})",
+            expected=f"a run of tsjax generate in {out}",
+            found=f"no sound {MANIFEST} ({type(e).__name__})",
             todo="give the folder that --out named",
         ) from e
     return manifest

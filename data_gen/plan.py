@@ -40,11 +40,11 @@ class Plan:
         self.target, self.candidates, self.patient, self.ahead = target, candidates, patient, ahead
         self.judged = judged
         self.examiner = Examiner(recipe)
-        self.accepted = 0  # in order
-        self.reasons: Counter[str] = Counter()  # of what was not, by document
+        self.accepted = 0  # documents, in order
+        self.reasons: Counter[str] = Counter()  # why indices gave none
         self._assigned: dict[int, Assignment] = {}
-        self._known: dict[int, int | None] = {}  # at or behind the frontier; the hash of the text, if accepted
-        self._good = 0  # of those
+        self._known: dict[int, tuple[int, ...]] = {}  # at or behind the frontier; hashes of the accepted texts
+        self._good = 0  # texts in those
         self._frontier = self._next = 0
         self._texts: set[int] = set()
         self._again: deque[int] = deque()  # indices whose next request waits to be taken
@@ -101,7 +101,7 @@ class Plan:
         """There will be no answer: the document counts as not accepted, until the run is resumed."""
         if self._assigned.pop(request.index, None):
             self.reasons[f"{GAVE_UP}: {why}"] += 1
-            self._pass(request.index, None)
+            self._pass(request.index, ())
 
     def restore(self, rows: Iterable[Mapping[str, Any]]) -> int:
         """Takes in the raw answers of this run, before anything is asked; returns how many there were."""
@@ -147,20 +147,18 @@ class Plan:
         del self._assigned[index]
         if finding.reason:
             self.reasons[finding.reason] += 1
-        self._pass(index, normal_hash(assignment.texts[self.recipe.shape.text]) if assignment.accepted else None)
+        self._pass(index, tuple(map(normal_hash, assignment.documents)))
         return False
 
-    def _pass(self, index: int, text: int | None) -> None:
-        self._known[index] = text
-        self._good += text is not None
+    def _pass(self, index: int, texts: tuple[int, ...]) -> None:
+        self._known[index] = texts
+        self._good += len(texts)
         while self._frontier in self._known:
-            text = self._known.pop(self._frontier)
+            for text in self._known.pop(self._frontier):
+                self._good -= 1
+                if text in self._texts:
+                    self.reasons[DUPLICATE] += 1
+                else:
+                    self._texts.add(text)
+                    self.accepted += 1
             self._frontier += 1
-            if text is None:
-                continue
-            self._good -= 1
-            if text in self._texts:
-                self.reasons[DUPLICATE] += 1
-            else:
-                self._texts.add(text)
-                self.accepted += 1

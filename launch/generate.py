@@ -1,14 +1,11 @@
-"""`tsjax generate`: what it will cost, the run and its progress, and what can be asked of a run folder."""
+"""`tsjax generate`: what it will cost, the run, and what can be asked of its folder."""
 
 import argparse
-import asyncio
-import signal
-import time
-from dataclasses import replace
+import json
 from pathlib import Path
 from typing import Any
 
-from tsjax.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INTERRUPTED, EXIT_REQUEUE, UserError
+from tsjax.errors import EXIT_BAD_INPUT, EXIT_DONE, UserError
 
 EXAMPLE = """tsjax generate tinystories --model gpt-6-luna --target 100000 --estimate
   tsjax generate tinystories --model gpt-6-luna --target 100000 --cap 25 --out data/stories
@@ -17,7 +14,6 @@ EXAMPLE = """tsjax generate tinystories --model gpt-6-luna --target 100000 --est
   tsjax generate status data/stories
   tsjax generate --offline --count 100000 --out data/offline"""
 ACTIONS = ("status", "resume", "verify", "curate", "push")
-EVERY = 10.0  # seconds between two lines of progress, where there is no terminal
 DOLLAR = 10**12
 
 
@@ -30,14 +26,24 @@ def generate_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--target", type=int, help="accepted documents wanted")
     p.add_argument("--candidates", type=int, help="documents asked for at most (default twice the target)")
     p.add_argument("--seed", type=int, help="of what is drawn for each document (default 0)")
-    p.add_argument("--offline", action="store_true", help="the template writer's own corpus: no recipe, network, key, model")
+    p.add_argument(
+        "--offline", action="store_true", help="the template writer's own corpus: no recipe, network, key, model"
+    )
     p.add_argument("--count", type=int, help="stories of --offline")
+
+    p.add_argument(
+        "--recipe", help="with resume and curate: the recipe from elsewhere than before; its checks may have changed"
+    )
 
     g = p.add_argument_group("money")
     g.add_argument("--estimate", action="store_true", help="requests, tokens and cost; nothing is sent or written")
     g.add_argument("--show", type=int, metavar="N", help="print the first N requests; nothing is sent or written")
-    g.add_argument("--cap", type=float, metavar="USD", help="never spend more, doubtful calls and answers on their way included")
-    g.add_argument("--prices", type=Path, help="TOML with prices of your own (default $TSJAX_PRICES, else the dated table)")
+    g.add_argument(
+        "--cap", type=float, metavar="USD", help="never spend more, doubtful calls and answers on their way included"
+    )
+    g.add_argument(
+        "--prices", type=Path, help="TOML with prices of your own (default $TSJAX_PRICES, else the dated table)"
+    )
     g.add_argument("--free", action="store_true", help="the server costs nothing")
 
     g = p.add_argument_group("where the answers come from")
@@ -47,12 +53,18 @@ def generate_arguments(p: argparse.ArgumentParser) -> None:
     g.add_argument("--key-env", metavar="NAME", help="environment variable with the key (default OPENAI_API_KEY; with "
                    "--base-url none)")  # fmt: skip
     g.add_argument("--tier", choices=("standard", "flex"), help="flex: half the price, when there is room")
-    g.add_argument("--replay", type=Path, metavar="RUN", help="the run folder whose answers --backend replay gives again")
-    g.add_argument("--models", type=Path, help="TOML with what your models take (default $TSJAX_MODELS, else the bundled table)")
+    g.add_argument(
+        "--replay", type=Path, metavar="RUN", help="the run folder whose answers --backend replay gives again"
+    )
+    g.add_argument(
+        "--models", type=Path, help="TOML with what your models take (default $TSJAX_MODELS, else the bundled table)"
+    )
     g.add_argument("--temperature", type=float, help="instead of the recipe's")
     g.add_argument("--effort", help="of reasoning, instead of the recipe's")
     g.add_argument("--max-output-tokens", type=int, help="instead of the recipe's")
-    g.add_argument("--drop-unsupported", action="store_true", help="leave out parameters the model refuses, rather than stop")
+    g.add_argument(
+        "--drop-unsupported", action="store_true", help="leave out parameters the model refuses, rather than stop"
+    )
     g.add_argument("--concurrency", type=int, help="calls at once, at most (default 128)")
     g.add_argument("--requests-per-minute", type=int, help="a limit of yours, besides what the server tells")
     g.add_argument("--tokens-per-minute", type=int)
@@ -72,14 +84,20 @@ def generate(arguments: argparse.Namespace) -> int:
         return offline(arguments)
     if arguments.what is None:
         raise UserError(
-            expected="a recipe, --offline, or one of " + ", ".join(ACTIONS), found="none", todo="see tsjax generate --help"
+            expected="a recipe, --offline, or one of " + ", ".join(ACTIONS),
+            found="none",
+            todo="see tsjax generate --help",
         )
     if arguments.what in ACTIONS:
         if arguments.folder is None:
             raise UserError(
-                expected=f"a run folder after {arguments.what}", found="none", todo=f"tsjax generate {arguments.what} RUN"
+                expected=f"a run folder after {arguments.what}",
+                found="none",
+                todo=f"tsjax generate {arguments.what} RUN",
             )
-        return {"status": status, "resume": resume, "verify": verify, "curate": curate, "push": push}[arguments.what](arguments)
+        return {"status": status, "resume": resume, "verify": verify, "curate": curate, "push": push}[arguments.what](
+            arguments
+        )
     if arguments.folder is not None:
         raise UserError(expected="one recipe", found=f"also {arguments.folder}", todo="give the run folder as --out")
     order = order_of(arguments)
@@ -91,6 +109,8 @@ def generate(arguments: argparse.Namespace) -> int:
         return EXIT_DONE
     if arguments.out is None:
         raise UserError(expected="--out, the folder of the run", found="none", todo="name a new one")
+    from launch.generating import run
+
     return run(arguments.out, order)
 
 
@@ -144,121 +164,6 @@ def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(arguments, name)) is not None}
 
 
-def run(out: Path, order: Any) -> int:
-    from data_gen.generation import Generation
-
-    began = time.monotonic()
-    with Generation(out, order) as generation:
-        if generation.restored:
-            print(f"{generation.restored:,} answers are there already; {generation.plan.accepted:,} documents accepted")
-        if generation.journal.lost:
-            print(f"{generation.journal.lost} calls had no answer when the last process ended: possibly billed, asked again")
-        manifest = asyncio.run(drive(generation))
-    return ended(out, manifest, time.monotonic() - began)
-
-
-async def drive(generation: Any) -> dict[str, Any]:
-    """The run, with its progress shown and both signals heard."""
-    loop, work = asyncio.get_running_loop(), asyncio.current_task()
-    assert work is not None
-
-    def heard(number: signal.Signals) -> None:
-        if generation.stopping:  # a second time: what is on its way counts as possibly billed
-            work.cancel()
-        print(f"\n{number.name}: waiting for the answers on their way; once more to leave them", flush=True)
-        generation.stop(number.name)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, heard, number)
-    shown = asyncio.create_task(show_progress(generation))
-    try:
-        return await generation.run()
-    finally:
-        shown.cancel()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-
-
-async def show_progress(generation: Any) -> None:
-    """One line that changes on a terminal, a line every ten seconds elsewhere; alarms once each."""
-    from rich.live import Live
-
-    from launch.console import Printer
-
-    console, told = Printer(), set()
-    with Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else _Plain() as live:
-        while True:
-            await asyncio.sleep(0.25 if console.is_terminal else EVERY)
-            now = generation.snapshot()
-            for alarm in now.alarms:
-                if (kind := alarm.split(":")[0]) not in told:
-                    told.add(kind)
-                    console.print(f"alarm: {alarm}", markup=False)
-            live.update(line(now), refresh=True)
-
-
-class _Plain:
-    """The part of Live that is needed where there is no terminal."""
-
-    def __enter__(self) -> "_Plain":
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        pass
-
-    def update(self, text: str, refresh: bool) -> None:
-        print(text, flush=True)
-
-
-def line(now: Any) -> str:
-    """A snapshot as one line."""
-    from data_gen.prices import dollars
-
-    money = dollars(now.settled)
-    if now.doubtful:
-        money += f" + {dollars(now.doubtful)} in doubt"
-    parts = [
-        f"{now.accepted:,}/{now.target:,} accepted of {now.answers:,}",
-        f"{now.in_flight} in flight (limit {now.limit})",
-        f"{now.tokens:,} tokens",
-        money + (f" of {dollars(now.cap)}" if now.cap is not None else ""),
-    ]
-    if now.left is not None:
-        parts.append(f"{_span(now.left)} left")
-    return "  ".join([*parts, *([now.vendor] if now.vendor else [])])
-
-
-def _span(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
-def ended(out: Path, manifest: dict[str, Any], seconds: float) -> int:
-    """Prints how it ended; UserError where the user has to do something before it can go on."""
-    from data_gen.engine import CAP, DONE
-    from data_gen.generation import SHORT
-    from data_gen.prices import dollars
-
-    count, target = manifest["documents"]["count"], manifest["order"]["target"]
-    cost = {name: dollars(round(usd * DOLLAR)) for name, usd in manifest["cost_usd"].items()}
-    print(f"{count:,} documents of {target:,} in {out / 'documents'}; {cost['settled']} paid"
-          + (f", {cost['doubtful']} possibly billed" if manifest["cost_usd"]["doubtful"] else "")
-          + f", {manifest['tokens']['input']:,} + {manifest['tokens']['output']:,} tokens, {_span(seconds)}")  # fmt: skip
-    why = manifest["stopped"]
-    if why == DONE:
-        print(f"tsjax prepare {out / 'documents'} --out SHARDS makes shards of them; {out / 'report.json'} tells about them")
-        return EXIT_DONE
-    if why in ("SIGINT", "SIGTERM"):
-        print(f"saved; tsjax generate resume {out} continues")
-        return EXIT_INTERRUPTED if why == "SIGINT" else EXIT_REQUEUE
-    todo = {
-        CAP: "raise it: tsjax generate resume RUN --cap USD",
-        SHORT: "look at report.json for why answers are rejected, then tsjax generate resume RUN --candidates N",
-    }.get(why, "mend that, then tsjax generate resume RUN")
-    raise UserError(expected=f"{target:,} accepted documents", found=f"{count:,}: {why}", todo=todo.replace("RUN", str(out)))
-
-
 def status(arguments: argparse.Namespace) -> int:
     from data_gen.status import lines
 
@@ -267,29 +172,36 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 def resume(arguments: argparse.Namespace) -> int:
-    from data_gen.order import Order, load
+    from launch.generating import run
 
-    manifest = load(arguments.folder)
-    given = changes(arguments)
+    return run(arguments.folder, order_in(arguments))
+
+
+def order_in(arguments: argparse.Namespace) -> Any:
+    """The order of the run folder, with what the command line changes; its recipe as the file says now."""
+    from data_gen.order import Order, load
+    from data_gen.recipe import load as load_recipe
+
+    manifest, given = load(arguments.folder), changes(arguments)
+    if arguments.recipe:
+        given |= {"recipe": load_recipe(arguments.recipe), "source": arguments.recipe}
     if added := overrides(arguments):
         given["overrides"] = {**manifest["order"]["overrides"], **added}
-    return run(arguments.folder, Order.of(manifest, **given))
+    order = Order.of(manifest, **given)
+    order.check(manifest, arguments.folder)
+    return order
 
 
 def curate(arguments: argparse.Namespace) -> int:
-    from data_gen.generation import curate_again
-    from data_gen.order import Order, load
+    from data_gen.curate import REPORT
+    from data_gen.generation import curated
+    from data_gen.report import text
 
-    manifest = load(arguments.folder)
-    source = {"recipe": _recipe(arguments.out)} if arguments.out else {}
-    print(curate_again(arguments.folder, replace(Order.of(manifest, **changes(arguments)), **source)))
+    count = curated(arguments.folder, order_in(arguments))
+    if not count:
+        raise UserError(expected=f"answers in {arguments.folder}", found="fewer than two", todo="generate some first")
+    print(text(json.loads((arguments.folder / REPORT).read_bytes())))
     return EXIT_DONE
-
-
-def _recipe(path: Path) -> Any:
-    from data_gen.recipe import load
-
-    return load(path)
 
 
 def verify(arguments: argparse.Namespace) -> int:
@@ -305,7 +217,9 @@ def push(arguments: argparse.Namespace) -> int:
 
     if not arguments.repo:
         raise UserError(expected="--repo OWNER/NAME", found="none", todo="name the repository to push to")
-    print(f"pushed to {send(arguments.folder, arguments.repo, private=not arguments.public, licence=arguments.licence)}")
+    print(
+        f"pushed to {send(arguments.folder, arguments.repo, private=not arguments.public, licence=arguments.licence)}"
+    )
     return EXIT_DONE
 
 
@@ -314,7 +228,9 @@ def show(order: Any, count: int) -> None:
     from data_gen.estimate import shown
 
     for request, factors in shown(order.recipe, order, count):
-        drawn = ", ".join(f"{name} {value if isinstance(value, str) else ' + '.join(value)}" for name, value in factors.items())
+        drawn = ", ".join(
+            f"{name} {value if isinstance(value, str) else ' + '.join(value)}" for name, value in factors.items()
+        )
         print(f"--- document {request.index}: {drawn}")
         for message in request.messages:
             print(f"[{message['role']}]\n{message['content']}")
@@ -327,15 +243,18 @@ def print_estimate(order: Any) -> None:
 
     price, table = price_of(order), Prices.load(order.prices)
     found = estimate(order, price)
+    rate = f"{dollars(price.input * 10**6)} in, {dollars(price.output * 10**6)} out per million tokens"
     rows = [
         ("recipe", f"{order.recipe.name}: {order.recipe.about}"),
         ("requests", f"{found.requests:,} if every answer is good, {found.most_requests:,} at most (--candidates)"),
         ("combinations", f"{found.space:,} before one comes again"),
         ("input", f"about {found.input_tokens:,} tokens"),
         ("output", f"about {found.output_tokens:,} tokens, {found.most_output_tokens:,} at most"),
-        ("price", f"{order.model}, {price.tier}: {dollars(price.input * 10**6)} in, {dollars(price.output * 10**6)} out per million"
-                  f" tokens (table of {table.date})"),  # fmt: skip
-        ("cost", f"likely {dollars(found.likely)}, from {dollars(found.low)} to {dollars(found.high)}, if every answer is good"),
+        ("price", f"{order.model}, {price.tier}: {rate} (table of {table.date})"),
+        (
+            "cost",
+            f"likely {dollars(found.likely)}, from {dollars(found.low)} to {dollars(found.high)}, if every answer is good",
+        ),
         ("worst case", f"{dollars(found.worst)}: all candidates asked, every answer as long as its limit"),
     ]
     for name, value in rows:
