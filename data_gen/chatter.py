@@ -13,13 +13,14 @@ Run = Callable[[Draft], tuple[str, Any]]
 _WORK = (
     r"(?:story|stories|tale|text|version|dialogue|conversation|chat|summary|paragraphs?|narrative|draft|answer|reply)"
 )
+_YES = r"(?:sure|certainly|of course|absolutely|gladly)(?: thing)?"
 _PREAMBLE = re.compile(
-    rf"(?:(?:sure|certainly|of course|absolutely|gladly|great|okay|ok)(?: thing)?[!,.:]*\s+)?"
-    rf"(?:here(?:'s| is| are|['’]s| you go)|below is|this is|i(?:'ve| have) written|i wrote)\b[^\n]{{0,60}}\b{_WORK}\b"
+    rf"(?:(?:{_YES}|great|okay|ok)[!,.:]*\s+)?(?:"
+    rf"(?:here(?:['’]s| is| are| you go)|below is|i(?:['’]ve| have) written|i wrote)\b[^\n.!?]{{0,60}}\b{_WORK}\b"
     rf"(?:[^\n]{{0,120}}:|[^\n]{{0,80}}(?:\n|$)|[^\n]{{0,60}}\b(?:you|your|requested|words|asked)\b)"
-    rf"|(?:sure|certainly|of course|absolutely|gladly)(?: thing)?!?[ \t]*(?:\n|$)"
-    rf"|(?:sure|certainly|of course|absolutely|gladly)(?: thing)?[!,.]\s+"
-    rf"(?:here|below|i['’]d be|i would|i can|let me (?:tell|write))\b"
+    rf"|this is\b[^\n.!?]{{0,60}}\b{_WORK}\b[^\n.!?]{{0,60}}(?::|\b(?:you asked|your?|requested)\b))"
+    rf"|{_YES}!?[ \t]*(?:\n|$)"
+    rf"|{_YES}[!,.]\s+(?:here|below|i['’]d be|i would|i can|let me (?:tell|write))\b"
     rf"|as (?:requested|you asked)\b|as an ai\b",
     re.I,
 )

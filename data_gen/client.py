@@ -5,6 +5,7 @@ import hashlib
 import ipaddress
 import json
 import os
+import ssl
 import time
 import weakref
 from collections.abc import Mapping
@@ -121,7 +122,7 @@ class Client:
     def failure(self, why: Exception) -> Failure:
         """What an exception of the SDK or of the transport says about the call; its message holds no key."""
         openai, httpx2 = self._openai, self._httpx2
-        cause = why.__cause__ or why
+        cause = why if isinstance(why, TimeoutError) else why.__cause__ or why
         if isinstance(why, Failure):
             return why
         if isinstance(why, openai.APIStatusError):
@@ -129,9 +130,11 @@ class Client:
             message = self._told(error["message"] or f"HTTP status {why.status_code}")
             headers = {name.lower(): value for name, value in why.response.headers.items()}
             return classify(why.status_code, error["code"], error["type"], message, headers, time.time())
-        # Raised before the first byte of the request is out: there was no connection to write to.
-        if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout):
-            return Failure(Kind.TRANSIENT, self._told(f"no connection to {self.host}: {_name(cause)}"))
+        # Raised before the first byte of the request is out: there was no connection to write to. All else may have
+        # been read, also what a connection answers with a reset that the server had closed while it lay idle.
+        if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout | httpx2.ProxyError):
+            kind = Kind.FATAL if _untrusted(cause) else Kind.TRANSIENT
+            return Failure(kind, self._told(f"no connection to {self.host}: {_name(cause)}"))
         if isinstance(cause, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError | httpx2.InvalidURL):
             return Failure(Kind.FATAL, self._told(f"the request can't be sent: {_name(cause)}"))
         if isinstance(cause, TimeoutError | httpx2.TimeoutException):
@@ -232,6 +235,13 @@ def _error_of(response: Any) -> dict[str, str]:
 def _name(why: BaseException) -> str:
     text = str(why)
     return f"{type(why).__name__}: {text}" if text else type(why).__name__
+
+
+def _untrusted(why: BaseException | None) -> bool:
+    """Whether a refused certificate is behind it, which no waiting mends."""
+    while why is not None and not isinstance(why, ssl.SSLCertVerificationError):
+        why = why.__cause__ or why.__context__
+    return why is not None
 
 
 def _packages() -> tuple[Any, Any]:

@@ -74,7 +74,7 @@ class Draft:
     @cached_property
     def names(self) -> list[str]:
         """Words with a capital in mid-sentence that are never in lower case here, titles and calendar words left out."""
-        capital = {word for word in _CAPITAL.findall(self.prose) if word[0].isupper()} - _TITLES
+        capital = {word for word in _CAPITAL.findall(self.prose) if word[0].isupper() and not word.isupper()} - _TITLES
         return sorted(word for word in capital if word.lower() not in self.tokens) if capital else []
 
     def stats(self) -> dict[str, Any]:

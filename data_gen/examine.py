@@ -9,10 +9,11 @@ from data_gen.answer import STOP, Answer
 from data_gen.checks import Check, compiled, validate
 from data_gen.clean import clean
 from data_gen.draft import Draft
-from data_gen.parse import Candidate, parse
+from data_gen.parse import WAYS, Candidate, parse
 from data_gen.recipe import Recipe, Step
 from tsjax.corpus import SEPARATOR, chat
 from tsjax.corpus.chat import Turn
+from tsjax.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Examiner:
         self.recipe = recipe
         self._checks: list[tuple[Check, ...]] = []
         for step in recipe.steps:
+            _check_parser(step)
             validate(step.checks, [factor.name for factor in recipe.factors], f"the checks of step {step.name!r}")
             self._checks.append(compiled(step, recipe))
 
@@ -141,10 +143,24 @@ class Examiner:
         cleaned = [(role, *clean(said, language)) for role, said in candidate.turns]
         edits = _sum(*(changes for _, _, changes in cleaned))
         turns = [Turn(role, said) for role, said, _ in cleaned]
+        if shape.kind != "chat":
+            return "\n".join(turn.text for turn in turns), turns, edits, ["wrong_shape"]
         try:
             return chat.render(turns), turns, edits, []
         except ValueError:
             return "\n".join(turn.text for turn in turns), turns, edits, ["wrong_turns"]
+
+
+def _check_parser(step: Step) -> None:
+    where = f"parse of step {step.name!r}"
+    if step.parse not in WAYS:
+        raise UserError(expected=f"{where} to be one of {', '.join(WAYS)}", found=repr(step.parse), todo="change it")
+    if (step.parse == "marker") != ("items" in step.checks):
+        raise UserError(
+            expected="a step's checks to have items (how many texts an answer holds) where its parse is marker, only there",
+            found=f"{where} {step.parse!r} and {'items' if 'items' in step.checks else 'no items'}",
+            todo="change one of them",
+        )
 
 
 def _sum(*counts: Mapping[str, int]) -> dict[str, int]:

@@ -84,7 +84,8 @@ def script(wanted: str) -> Run:
         for character in sorted(set(text)):
             kind = unicodedata.category(character)
             if kind[0] == "L":
-                if script_of(character) not in (family, "" if family != "LATIN" else family):
+                # Ligatures and modifier letters have no script by themselves, but may have its name.
+                if (script_of(character) or unicodedata.name(character, "").split(" ")[0]) != family:
                     foreign.append(character)
             elif not _ordinary(character, kind, family):
                 odd.append(character)

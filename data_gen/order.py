@@ -22,6 +22,7 @@ MANIFEST = "manifest.json"
 KIND = "generation"
 ASKING = ("chat", "responses", "batch")  # a server
 BACKENDS = ("chat", "responses", "batch", "file", "replay", "offline")
+ENDED = ("ended", "stopped", "attempts", "tokens", "cost_usd", "failures", "documents")  # what the end of a run adds
 CANDIDATES = 2  # indices asked for each document wanted, at most, unless the user says otherwise
 
 
@@ -149,7 +150,7 @@ def begin(out: Path, order: Order, price: Mapping[str, Any]) -> dict[str, Any]:
         order.check(manifest, out)
         for kept in ("licence", "terms"):  # given once, they stay
             settings["order"][kept] = settings["order"][kept] or manifest["order"].get(kept, "")
-        manifest |= settings
+        manifest = {key: value for key, value in manifest.items() if key not in ENDED} | settings
     else:
         if out.exists() and any(path for path in out.iterdir() if not path.name.startswith(".")):
             raise UserError(

@@ -1,14 +1,15 @@
 """A recipe: all that makes a domain, in one TOML file: factors, templates, parser, checks, form of the documents."""
 
+import json
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from data_gen import template, words
-from data_gen.table import Table, is_number, nearest
+from data_gen.table import Table, is_number, nearest, repeated
 from tsjax.atomic import sha256_json
 from tsjax.errors import UserError
 
@@ -18,16 +19,6 @@ KINDS = ("story", "instruct", "chat")
 PARAMS = ("temperature", "top_p", "max_output_tokens", "effort", "schema")
 
 _FORM = 1  # part of `request_hash`: raise it when the same recipe comes to ask for something else
-_CHECKS = {
-    "span": ("words", "sentences", "paragraphs", "characters", "turns", "turn_words"),
-    "factor": ("opening", "names"),
-    "factors": ("required",),
-    "switch": ("ending", "meta", "refusals"),
-    "share": ("vocabulary",),
-    "text": ("script",),
-    "texts": ("deny", "functions"),
-    "file": ("deny_file",),
-}
 
 
 @dataclass(frozen=True)
@@ -242,10 +233,8 @@ def _step(values: Any, where: str, path: Path, factors: tuple[Factor, ...], earl
                 among = f"names among {', '.join(known)}"
                 table.refuse(among, f"{{{field_name}}}{nearest(field_name, known)}", key)
     params = _params(Table(table.values["params"], f"{where}.params", path, PARAMS))
-    checks = _checks(table, [factor.name for factor in factors])
-    return Step(
-        name, table.text("prompt"), table.text("system"), params, table.choice("parse", PARSERS, "plain"), checks
-    )
+    parse = table.choice("parse", PARSERS, "plain")
+    return Step(name, table.text("prompt"), table.text("system"), params, parse, _checks(table))
 
 
 def _params(table: Table) -> dict[str, Any]:
@@ -258,28 +247,19 @@ def _params(table: Table) -> dict[str, Any]:
     if "effort" in table:
         params["effort"] = table.text("effort")
     if "schema" in table:
-        params["schema"] = _tables(table, "schema")
+        params["schema"] = _json(table, "schema")
     return params
 
 
-def _checks(step: Table, factors: list[str]) -> dict[str, Any]:
-    """The table of checks, with the lines of `deny_file` among those of `deny`."""
-    values = step.values.get("checks", {})
-    table = Table(values, f"{step.where}.checks", step.path, [key for keys in _CHECKS.values() for key in keys])
-    read: dict[str, Callable[[str], Any]] = {
-        "span": lambda key: list(table.span(key)),
-        "factor": lambda key: table.choice(key, factors),
-        "factors": lambda key: list(table.choices(key, factors)),
-        "switch": table.switch,
-        "share": lambda key: table.number(key, 0, 1),
-        "text": table.text,
-        "texts": lambda key: list(table.texts(key)),
-        "file": lambda key: list(_lines(table, key)),
-    }
-    checks = {key: read[kind](key) for kind, keys in _CHECKS.items() for key in keys if key in table}
-    if "deny_file" in checks:
-        checks["deny"] = [*checks.get("deny", []), *checks.pop("deny_file")]
-    return checks
+def _checks(step: Table) -> dict[str, Any]:
+    """The table of checks, with the lines of `deny_file` among those of `deny`. What else it says is for checks.py to judge."""
+    checks = _json(step, "checks", optional=True)
+    if "deny_file" not in checks:
+        return checks
+    listed = {key: checks[key] for key in ("deny", "deny_file") if key in checks}
+    table = Table(listed, f"{step.where}.checks", step.path, listed)
+    deny = dict.fromkeys((*table.texts("deny"), *_lines(table, "deny_file")))
+    return {key: value for key, value in checks.items() if key != "deny_file"} | {"deny": list(deny)}
 
 
 def _shape(recipe: Table, factors: tuple[Factor, ...], steps: list[Step]) -> Shape:
@@ -295,10 +275,20 @@ def _shape(recipe: Table, factors: tuple[Factor, ...], steps: list[Step]) -> Sha
 
 def _tables(table: Table, key: str, *, optional: bool = False) -> dict[str, Any]:
     value = table.values.get(key)
-    if optional and value is None:
+    if optional and not value and (value is None or isinstance(value, dict)):
         return {}
     if not isinstance(value, dict) or not value:
         table.refuse("a table that holds something", repr(value), key)
+    return value
+
+
+def _json(table: Table, key: str, *, optional: bool = False) -> dict[str, Any]:
+    """A table that JSON can hold, so no dates."""
+    value = _tables(table, key, optional=optional)
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as e:
+        table.refuse("texts, numbers, true, false, lists and tables", str(e), key)
     return value
 
 
@@ -306,8 +296,8 @@ def _lines(table: Table, key: str) -> tuple[str, ...]:
     """The lines of the file that `key` names, but for blank ones and comments."""
     path = table.path.parent / table.text(key)
     lines = [line.strip() for line in _read(path).splitlines() if line.strip() and not line.startswith("#")]
-    if twice := [line for line in lines if lines.count(line) > 1]:
-        table.refuse(f"every line of {path} once", f"{twice[0]!r} again", key)
+    if again := repeated(lines):
+        table.refuse(f"every line of {path} once", f"{again!r} again", key)
     return tuple(lines)
 
 

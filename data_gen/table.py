@@ -58,8 +58,8 @@ class Table:
         value = self.values.get(key, [])
         if not isinstance(value, list) or not all(isinstance(one, str) and one.strip() for one in value):
             self.refuse("a list of texts", repr(value), key)
-        if twice := [one for one in value if value.count(one) > 1]:
-            self.refuse("every text once", f"{twice[0]!r} again", key)
+        if again := repeated(value):
+            self.refuse("every text once", f"{again!r} again", key)
         return tuple(value)
 
     def switch(self, key: str) -> bool:
@@ -95,9 +95,19 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def repeated(texts: Iterable[str]) -> str:
+    """The first that comes again; "" where none does."""
+    seen = set()
+    for text in texts:
+        if text in seen:
+            return text
+        seen.add(text)
+    return ""
+
+
 def nearest(name: str, names: Collection[str]) -> str:
     """A hint to put behind a wrong name; "" where none comes near."""
-    near = difflib.get_close_matches(name, list(names), 1, 0.5)
+    near = difflib.get_close_matches(name, list(names), 1, 0.6)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
