@@ -10,6 +10,7 @@ one leaves the others as they were.
 """
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import accumulate
@@ -72,24 +73,31 @@ class _Draw:
         return self._several(state + 2 * _STEP, count)
 
     def _one(self, bits: int) -> int:
-        if not self.sums:
-            return bits * len(self.labels) >> 64
-        return min(bisect_right(self.sums, bits / 2**64 * self.sums[-1]), len(self.sums) - 1)
+        return _weighted(bits, self.sums) if self.weights else bits * len(self.labels) >> 64
 
     def _several(self, state: int, count: int) -> list[str]:
         """Different labels: those that were drawn take no more part."""
-        left, weights = list(self.labels), list(self.weights or ())
-        drawn = []
-        for k in range(count):
-            bits = _mix(state + k * _STEP)
-            if weights:
-                sums = list(accumulate(weights))
-                place = min(bisect_right(sums, bits / 2**64 * sums[-1]), len(sums) - 1)
-                weights.pop(place)
-            else:
-                place = bits * len(left) >> 64
-            drawn.append(left.pop(place))
-        return drawn
+        bits = [_mix(state + k * _STEP) for k in range(count)]
+        return [self.labels[place] for place in (self._heavy(bits) if self.weights else self._even(bits))]
+
+    def _even(self, bits: list[int]) -> Iterator[int]:
+        """The first steps of a Fisher-Yates shuffle; the places that it moved are all that is kept of the list."""
+        moved: dict[int, int] = {}
+        for last, number in zip(range(len(self.labels) - 1, -1, -1), bits, strict=False):
+            place = number * (last + 1) >> 64
+            yield moved.get(place, place)
+            moved[place] = moved.get(last, last)
+
+    def _heavy(self, bits: list[int]) -> Iterator[int]:
+        left, weights = list(range(len(self.labels))), list(self.weights or ())
+        for number in bits:
+            place = _weighted(number, list(accumulate(weights)))
+            weights.pop(place)
+            yield left.pop(place)
+
+
+def _weighted(bits: int, sums: list[float]) -> int:
+    return min(bisect_right(sums, bits / 2**64 * sums[-1]), len(sums) - 1)
 
 
 def _shuffled(place: int, space: int, keys: tuple[int, ...]) -> int:

@@ -81,8 +81,8 @@ def _flat(draw):
 
 GOLDEN = [
     "a6 b0 c1 [] [f1,f2]",
-    "a4 b4 c2 [d1,d4,d5] [f2,f0]",
-    "a2 b4 c1 [d1,d4] e0 [f2,f1,f0]",
+    "a4 b4 c2 [d1,d3,d4] [f2,f0]",
+    "a2 b4 c1 [d1,d3] e0 [f2,f1,f0]",
     "a4 b4 c2 [d3,d2,d1] [f2,f0]",
     "a2 b1 c2 [] [f2,f1]",
 ]
