@@ -57,7 +57,7 @@ _QUESTIONS = {
     "order": (_all("[Could you tell me|What is|May I have] your order number?"),
               _all("It is {number}.", "It is [number|order] {number}.", "My order number is {number}.")),
     "when": (_all("When did you [buy|order] the {it}?", "On what day did you order it?"),
-             _all("On the {day} of {month}.", "I think it was the {day} of {month}.", "It was in {month}.")),
+             _all("On {month} {day}.", "I think it was {month} {day}.", "It was in {month}.")),
     "where": (_all("Did you [buy|order] it [on our website|online] or in a shop?"),
               _all("[Online|On your website].", "In your shop [in the station|on the main street|near the market].")),
     "tried": (_all("Have you [tried anything|done anything about it] so far?", "What have you tried so far?"),

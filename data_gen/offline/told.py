@@ -12,7 +12,7 @@ from data_gen.offline.writer import OPENINGS, Plan, plan_story
 # A model that is told to write the story only does not begin with what it is about to do.
 _ABOUT_STORIES = re.compile(r"\b(story|stories)\b", re.I)
 _PLAIN_OPENINGS = tuple(text for text in OPENINGS if not _ABOUT_STORIES.search(text))
-_NAMING = re.compile(r"\b(name|I am \{[AB]\})")
+_NAMING = re.compile(r'\bname|I am \{[AB]\}|, \{[AB]\}[,.!?]|"\{[AB]\}[,.!]')
 _SENTENCE = re.compile(r'[^.!?]+[.!?]+"?')
 
 
@@ -101,7 +101,7 @@ def _suits(plan: Plan, names: Sequence[str]) -> bool:
     beats = (plan.want, plan.obstacle, plan.turn, plan.ending)
     if len(names) > 1:
         return any("{B}" in beat or "{Bk}" in beat for beat in beats)
-    return not any(_NAMING.search(beat) for beat in beats)  # "My name is the fox"
+    return not any(_NAMING.search(beat) for beat in beats)  # "My name is the fox", "Thank you, the fox"
 
 
 def _told(template: str, words: Mapping[str, str]) -> str:
