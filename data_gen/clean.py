@@ -13,6 +13,8 @@ _EMPHASIS = re.compile(r"(?<![\w*])(\*{1,3})(?=[^\s*])([^*\n]{0,300}[^\s*])\1(?!
 _UNDERLINED = re.compile(r"(?<![\w_])(_{1,3})(?=[^\W_])([^_\n]{0,300}[^\s_])\1(?![\w_])")
 _QUOTES = str.maketrans("“”„‟‘’‚‛", "\"\"\"\"''''")
 _CURLY = re.compile("[“”„‟‘’‚‛]")
+# All but ASCII and the marks of print: broken encoding has a letter in it too, so without one there is nothing to mend.
+_UNSOUND = re.compile("[^\t\n -%'-~“”„‟‘’‚‛–—…]")
 _OTHER_SPACE = re.compile(r"[^\S\n ]")
 _RUN = re.compile("  +| +(?=\n)|(?<=\n) +")
 _BLANK_LINES = re.compile("\n{3,}")
@@ -49,7 +51,7 @@ def _round(text: str, english: bool, edits: dict[str, int]) -> str:
     stripped = text.strip()
     count("spaces", text != stripped)
     text = stripped
-    if not text.isascii() or "&" in text or not text.replace("\n", "").isprintable():
+    if _UNSOUND.search(text):
         mended = _mended(text)
         count("encoding", mended != text)
         text = mended
@@ -76,8 +78,6 @@ def _round(text: str, english: bool, edits: dict[str, int]) -> str:
 
 def _mended(text: str) -> str:
     text = unicodedata.normalize("NFC", text)
-    if text.isascii() and "&" not in text and text.replace("\n", "").replace("\t", "").isprintable():
-        return text
     document, _ = _ENCODING.apply(Document(text, text))
     return document.text
 

@@ -87,7 +87,7 @@ class Generation:
         self.vendor: dict[str, Any] = {}
         self.engine: Engine | None = None
         self.stopping = ""  # why, once it was told to stop
-        self._backend = backend or backend_of
+        self.backend = backend or backend_of
 
     def __enter__(self) -> "Generation":
         return self
@@ -107,10 +107,10 @@ class Generation:
 
         `manifest["stopped"]` says why it ended: DONE, CAP, SHORT, a breaker's sentence, or what `stop` was given.
         """
-        backend = self._backend(self.order)
+        backend = self.backend(self.order)
         try:
             while True:
-                why = self.stopping or await self._send(backend)
+                why = self.stopping or await self.send(backend)
                 count = curated(self.out, self.order)
                 short = self.order.target - count
                 if why != DONE or short <= 0:
@@ -125,7 +125,8 @@ class Generation:
             await self.journal.close()
         return self._finish(why, count)
 
-    async def _send(self, backend: Backend) -> str:
+    async def send(self, backend: Backend) -> str:
+        """Sends until the plan has what it wants, or something stops it; returns why it ended."""
         self.engine = Engine(
             backend, self.journal, self.budget, self.price, self.limiter, self.breakers, 2 * self.order.concurrency
         )
