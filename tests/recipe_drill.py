@@ -53,10 +53,10 @@ def drill(name: str, out: Path, documents: int, steps: int) -> dict[str, Any]:
     row |= compare_bill(out, manifest, row["wrong"])
     if leaks := [str(path.relative_to(out)) for path in out.rglob("*") if path.is_file() and holds(path, key.encode())]:
         row["wrong"].append(f"the key is in {', '.join(leaks)}")
-    if key in said:
+    if key in "".join(said):
         row["wrong"].append("the key was printed")
     if steps and not row["wrong"]:
-        row |= train(name, out, steps)
+        row |= train(name, out, documents, steps)
     return row
 
 
@@ -77,15 +77,15 @@ def stub(name: str, ledger: Path) -> Iterator[str]:
             raise RuntimeError(f"the stub ended with {process.returncode}")
 
 
-def tsjax(*arguments: Any, key: str = "") -> str:
-    """What the command line prints; it must exit with 0."""
+def tsjax(*arguments: Any, key: str = "") -> tuple[str, str]:
+    """What the command line prints on both streams; it must exit with 0."""
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)} | ({VARIABLE: key} if key else {})
     command = [sys.executable, "-m", "launch.cli", *map(str, arguments)]
     done = subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True)
-    said = done.stdout + done.stderr
     if done.returncode:
-        raise RuntimeError(f"tsjax {' '.join(map(str, arguments))} ended with {done.returncode}:\n{said[-3000:]}")
-    return said
+        said = (done.stdout + done.stderr)[-3000:]
+        raise RuntimeError(f"tsjax {' '.join(map(str, arguments))} ended with {done.returncode}:\n{said}")
+    return done.stdout, done.stderr
 
 
 def lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -128,12 +128,20 @@ def examine(name: str, run: Path, manifest: dict[str, Any], documents: int, wron
         elif not reason and index not in kept and not report["documents"]["beyond_target"]:
             wrong.append(f"document {index} is good and was lost")
     for name_, step in report["acceptance"].items():
-        planned = Counter(reason for where, reason in expected.values() if where == name_ and reason not in ("", *COPIES.values()))
+        planned = Counter(
+            reason for where, reason in expected.values() if where == name_ and reason not in ("", *COPIES.values())
+        )
         if Counter(step["rejected"]) != planned or step["answers"] != answers[name_]:
             wrong.append(f"the report tells {step['rejected']} for {name_}, not {dict(planned)}")
     card = (run / "documents" / "README.md").read_text()
     numbers = [f"{report['documents'][split]}" for split in ("train", "valid")]
-    for text in (*numbers, "cc0-1.0", MODEL, name, *(reason for _, reason in expected.values() if reason not in COPIES.values())):
+    for text in (
+        *numbers,
+        "cc0-1.0",
+        MODEL,
+        name,
+        *(reason for _, reason in expected.values() if reason not in COPIES.values()),
+    ):
         if text not in card:
             wrong.append(f"the card does not say {text}")
     if manifest["documents"] != documents:
@@ -165,21 +173,30 @@ def holds(path: Path, key: bytes) -> bool:
     return key in data
 
 
-def train(name: str, out: Path, steps: int) -> dict[str, Any]:
+def train(name: str, out: Path, documents: int, steps: int) -> dict[str, Any]:
     """Shards without options, the quickstart's model for some steps, and what it says."""
     began = time.monotonic()
-    tsjax("prepare", out / "run" / "documents", "--out", out / "shards")
+    few = ["--vocab-size", 512] if documents < 1000 else []  # they have not the 4,096 pieces of the default
+    tsjax("prepare", out / "run" / "documents", "--out", out / "shards", *few)
     shards = json.loads((out / "shards" / "manifest.json").read_text())
     tsjax("train", "--config=configs/quickstart.py", f"--config.data.path={out / 'shards'}", "--config.model.vocab_size=0",
           f"--config.train.duration={steps} steps", "--run", out / "model")  # fmt: skip
     rows = [json.loads(line) for line in (out / "model" / "metrics.jsonl").read_text().splitlines()]
     losses = [row["loss"] for row in rows if row["kind"] == "train"]
-    chat = load(name).shape.kind == "chat"
-    prompt = ["--chat", "--prompt", "Hello! I feel happy today." if name == "tinychat" else "Hello, my kettle does not turn on."]
-    said = tsjax("sample", out / "model", *(prompt if chat else []), "--count", 2, "--max-new", 200, "--temperature", 0.5)
+    starts = {
+        "tinychat": "[INST] Hello! I feel happy today. [/INST]",
+        "support_calls": "[INST] Hello, my kettle is dead. [/INST]",
+    }
+    prompt = ["--prompt", starts[name]] if name in starts else []
+    said, _ = tsjax("sample", out / "model", *prompt, "--count", 2, "--max-new", 200, "--temperature", 0.5)
     result = json.loads((out / "model" / "result.json").read_text())
-    return {"documents prepared": shards.get("documents", ""), "loss": f"{losses[0]:.2f} -> {losses[-1]:.2f}",
-            "valid": result["loss"], "train": time.monotonic() - began, "samples": said}  # fmt: skip
+    return {
+        "prepared": sum(split["documents"] for split in shards["splits"].values()),
+        "loss": f"{losses[0]:.2f} -> {losses[-1]:.2f}",
+        "valid": result["loss"],
+        "train": time.monotonic() - began,
+        "samples": said,
+    }
 
 
 def show(rows: list[dict[str, Any]]) -> None:
@@ -187,7 +204,10 @@ def show(rows: list[dict[str, Any]]) -> None:
         if samples := row.pop("samples", ""):
             print(f"\n=== {row['recipe']}\n{re.sub(chr(10) + '{3,}', chr(10) * 2, samples.strip())}")
     columns = [column for column in dict.fromkeys(key for row in rows for key in row) if column != "wrong"]
-    cells = [[f"{value:.4f}" if isinstance(value := row.get(column, ""), float) else str(value) for column in columns] for row in rows]
+    cells = [
+        [f"{value:.4f}" if isinstance(value := row.get(column, ""), float) else str(value) for column in columns]
+        for row in rows
+    ]
     widths = [max(map(len, texts)) for texts in zip(columns, *cells, strict=True)]
     print()
     for texts in (columns, *cells):

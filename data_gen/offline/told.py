@@ -51,7 +51,11 @@ def story(
         if label in frames.FEATURES and label != "Dialogue":
             (early if label in frames.EARLY else late).append(_told(dice.choice(frames.FEATURES[label]), hero))
     late += night
-    for key, about_it, where in (("topic", frames.TOPICS, early), ("theme", frames.THEMES, late), ("persona", frames.PERSONAS, last)):
+    for key, about_it, where in (
+        ("topic", frames.TOPICS, early),
+        ("theme", frames.THEMES, late),
+        ("persona", frames.PERSONAS, last),
+    ):
         if key in about:
             where.append(_told(dice.choice(about_it), {**hero, key: str(about[key])}))
     first = frames.NAMELESS if names is not None and not names else _PLAIN_OPENINGS
@@ -70,7 +74,13 @@ def story(
     if "Dialogue" in features and '"' not in f"{want}{obstacle}{turn}{ending}":
         late.insert(0, _told(dice.choice(frames.FEATURES["Dialogue"]), hero))
     late += last
-    blocks = [" ".join([start, *early[:2]]), " ".join([*early[2:], want]), obstacle, turn, " ".join([ending, *late[:1]])]
+    blocks = [
+        " ".join([start, *early[:2]]),
+        " ".join([*early[2:], want]),
+        obstacle,
+        turn,
+        " ".join([ending, *late[:1]]),
+    ]
     if late[1:]:
         blocks.append(" ".join(late[1:]))
     if len(early) <= 1:  # too little for a paragraph of its own
@@ -151,5 +161,3 @@ def _quiet(block: str) -> list[str]:
     without = re.sub(r'"[^"]*"[^.!?"]*[.!?]?', "|", block)
     found = [one.strip() for part in without.split("|") for one in _SENTENCE.findall(part)]
     return [one for one in found if 3 <= len(one.split()) <= 25 and one[0].isupper()]
-
-

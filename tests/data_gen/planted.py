@@ -7,7 +7,6 @@ Which answer gets which defect follows from what is asked alone, so a test can s
 `Planted.expected`. Bodies of requests name no index, so prompts are rendered until the one that was asked is found.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from hashlib import blake2b

@@ -94,7 +94,8 @@ def _missing(recipe: Recipe, step: Step) -> Way:
             short = "\n\n".join(block for block in kept if block)
             others = [other for other in factors if other.name != factor.name]
             whole = all(
-                re.search(rf"\b(?:{'|'.join(map(re.escape, forms(drawn[o.name], o.pos)))})\b", short, re.I) for o in others
+                re.search(rf"\b(?:{'|'.join(map(re.escape, forms(drawn[o.name], o.pos)))})\b", short, re.I)
+                for o in others
             )
             if whole and len(short.split()) >= least + 5 and not pattern.search(short):
                 return short, f"missing_word:{factor.name}"
@@ -150,7 +151,9 @@ _JSON: dict[str, Way] = {
     "begins with the assistant": _turns(lambda m: m[1:], "wrong_turns"),
     "ends with the user": _turns(lambda m: m[:-1], "wrong_turns"),
     "empty turn": _turns(lambda m: _last(m, " "), "wrong_turns"),
-    "too many turns": _turns(lambda m: m + [m[0] | {"content": "Yes."}, m[1] | {"content": "Good."}] * 7, "too_many_turns"),
+    "too many turns": _turns(
+        lambda m: m + [m[0] | {"content": "Yes."}, m[1] | {"content": "Good."}] * 7, "too_many_turns"
+    ),
     "long turn": _turns(lambda m: _last(m, " ".join(["It was all very good."] * 21)), "turn_too_long"),
     "foreign script": _turns(lambda m: _last(m, f"{m[-1]['content']} 他很高兴。"), "foreign_script"),
     "lost character": _turns(lambda m: _last(m, f"{m[-1]['content']} \ufffd."), "bad_character"),
@@ -185,7 +188,8 @@ def merged(recipe: Recipe, one: Mapping[str, Any], other: Mapping[str, Any]) -> 
         letters = {values[checks["opening"]] for values in (one, other) if checks["opening"] in values}
         if len(letters) > 1:
             return None
-        made |= {checks["opening"]: letter for letter in letters}
+        for letter in letters:
+            made[checks["opening"]] = letter
     return made
 
 
