@@ -95,24 +95,27 @@ class Monitor:
         self._verdicts.append(not finding.reason)
         if finding.reason or not text:
             return
-        if finding.messages:
-            text = " ".join(message["content"] for message in finding.messages)
-        asked = self._words_asked(factors)
-        names = [name for name in finding.stats.get("names", ()) if name.lower() not in asked]
-        # "lighthouse's" counts as it stands: rarely more often than "lighthouse", and this is a tenth of the time.
-        words = set(WORD.findall(text.lower())) - self._common - asked
-        words.difference_update(name.lower() for name in finding.stats.get("names", ()))
-        column = signatures([text])[:, 0]
+        opening, names, words = self.habits(text, factors, finding)
+        column = signatures([told(text, finding)])[:, 0]
         bands = tuple(enumerate(column.tolist()))
         minhashes = column.view(np.uint16)
         near = self._is_near(bands, minhashes)
-        entry = _Entry(finding.stats.get("opening", ""), tuple(names), tuple(words), near, bands, minhashes)
+        entry = _Entry(opening, tuple(names), tuple(words), near, bands, minhashes)
         self._entries.append(entry)
         self._count(entry, 1)
         for band in bands:
             self._buckets.setdefault(band, deque()).append(entry)
         if len(self._entries) > self.window:
             self._forget()
+
+    def habits(self, text: str, factors: Mapping[str, Any], finding: Finding) -> tuple[str, list[str], set[str]]:
+        """The opening, names and stock words of an accepted text; what was asked for is in none of them."""
+        asked = self._words_asked(factors)
+        names = [name for name in finding.stats.get("names", ()) if name.lower() not in asked]
+        # "lighthouse's" counts as it stands: rarely more often than "lighthouse", and this is a tenth of the time.
+        words = set(WORD.findall(told(text, finding).lower())) - self._common - asked
+        words.difference_update(name.lower() for name in finding.stats.get("names", ()))
+        return finding.stats.get("opening", ""), names, words
 
     def alarms(self) -> list[str]:
         """What is wrong now, a sentence each with the numbers; none while there are few documents."""
@@ -150,10 +153,10 @@ class Monitor:
             "window": self.window,
             "documents": number,
             "accepted": round(self._accepted(), 4),
-            "opening_bits": round(_bits(self._openings), 3),
-            "openings": _shares(self._openings, number),
-            "names": _shares(self._names, number),
-            "stock_words": _shares(self._words, number),
+            "opening_bits": round(bits(self._openings), 3),
+            "openings": shares(self._openings, number),
+            "names": shares(self._names, number),
+            "stock_words": shares(self._words, number),
             "near_duplicates": round(self._near / number, 4) if number else 0.0,
         }
 
@@ -208,17 +211,24 @@ class Monitor:
         return asked
 
 
+def told(text: str, finding: Finding) -> str:
+    """The text without the marks of a chat."""
+    return " ".join(message["content"] for message in finding.messages) if finding.messages else text
+
+
 def _words_of(factor: Factor, label: str) -> frozenset[str]:
     single, phrases = wanted(label, factor.pos)
-    said = dict(zip(factor.labels, factor.texts, strict=True)).get(label, "")
+    said = factor.said.get(label, "")
     return single.union(*(phrase.split() for phrase in phrases), WORD.findall(said.lower()))
 
 
-def _shares(counts: Counter[str], number: int) -> dict[str, float]:
+def shares(counts: Counter[str], number: int) -> dict[str, float]:
+    """The most frequent keys, with their counts as shares of `number`."""
     top = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_TOP]
     return {key: round(count / number, 4) for key, count in top}
 
 
-def _bits(counts: Counter[str]) -> float:
+def bits(counts: Counter[str]) -> float:
+    """The entropy of counts."""
     total = sum(counts.values())
     return sum(count / total * math.log2(total / count) for count in counts.values())
