@@ -127,6 +127,8 @@ def examine(name: str, run: Path, manifest: dict[str, Any], documents: int, wron
             wrong.append(f"document {index}: {reason or 'good'} in step {step}, but {got or 'accepted'}")
         elif not reason and index not in kept and not report["documents"]["beyond_target"]:
             wrong.append(f"document {index} is good and was lost")
+    if chance > 0.01 * documents:
+        wrong.append(f"{chance} good documents rejected as near copies")
     for name_, step in report["acceptance"].items():
         planned = Counter(
             reason for where, reason in expected.values() if where == name_ and reason not in ("", *COPIES.values())
