@@ -123,7 +123,7 @@ def _scene(dice: Random, opening: str) -> str:
     """A sentence to begin with that begins as it should."""
     if len(opening) == 1 and opening.upper() in frames.FIRST:
         return dice.choice(frames.FIRST[opening.upper()])
-    return f"{capital(opening)}, that was the word with which it all began."
+    return f'"{capital(opening)}" was the word with which it all began.'
 
 
 def _merged(blocks: list[str], paragraphs: int) -> list[str]:
