@@ -67,7 +67,7 @@ class Client:
         # Said here, a header of the environment (OPENAI_CUSTOM_HEADERS) can't put another key in its place. Another
         # server than OpenAI's learns no organization or project of OpenAI's from the environment.
         headers = {"Authorization": f"Bearer {self.key.text}", "Content-Type": "application/json"}
-        if not self.host.endswith("openai.com"):
+        if not f".{self.host}".endswith(".openai.com"):
             headers |= {"OpenAI-Organization": openai.omit, "OpenAI-Project": openai.omit}
 
         trusted = httpx2.create_ssl_context()  # one for all pools: reading the certificates takes a while

@@ -192,7 +192,7 @@ def backend_of(order: Order) -> Backend:
     if order.backend == "offline":
         from data_gen.offline.backend import Offline
 
-        return Offline()
+        return Offline(order.recipe)
     if order.backend == "replay":
         from data_gen.replay import Replay
 

@@ -325,6 +325,12 @@ def test_a_200_that_is_no_answer_is_doubtful(body):
         assert kind(calls(url, ask())[0]) is Kind.DOUBTFUL
 
 
+def test_a_200_that_does_not_unpack_is_doubtful():
+    with raw_server(answer(b"no gzip", head="Content-Encoding: gzip\r\n")) as url:
+        [got] = calls(url, ask())
+    assert kind(got) is Kind.DOUBTFUL and "DecodingError" in got.message
+
+
 def test_a_response_that_failed_by_rate():
     with pytest.raises(Failure) as why:
         read_body(b'{"status": "failed", "output": [], "error": {"code": "rate_limit_exceeded", "message": "Slow."}}')
@@ -379,6 +385,7 @@ def test_a_key_goes_nowhere_by_accident(monkeypatch):
 
     with raw_server(listen) as url:
         asyncio.run(main(url))
+        assert "openai-organization" not in heads[0]
         assert "secret" not in heads[0] and "authorization: bearer none" in heads[0]
         asyncio.run(main(url, NAME))
         assert "secret" not in heads[1] and f"authorization: bearer {KEY.lower()}" in heads[1]
