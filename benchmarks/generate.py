@@ -39,13 +39,12 @@ async def watched(run: Generation) -> list[dict[str, float]]:
             print(f"{known:>8,} calls  {windows[-1]['per_second']:6.0f}/s  {windows[-1]['rss_mb']:6.0f} MB", flush=True)
             then, before = now, known
 
-    watcher, backend = asyncio.create_task(watch()), run.backend(run.order)
+    watcher = asyncio.create_task(watch())
     try:
-        assert await run.send(backend) == DONE
+        assert await run.send() == DONE
     finally:
         watcher.cancel()
-        await backend.aclose()  # type: ignore[attr-defined]
-        await run.journal.close()
+        await run.close()
     return windows
 
 

@@ -76,17 +76,20 @@ def estimate(order: Order, price: Price) -> Estimate:
 
 
 def expected_tokens(step: Step, most: int) -> tuple[float, float]:
-    """(least, middling) tokens of an answer: what the checks ask for, else a tenth and a half of the limit."""
-    size = {"words": WORD_BYTES / BYTES_A_TOKEN, "characters": 1 / BYTES_A_TOKEN}
-    for key, tokens in size.items():
-        if key in step.checks:
-            least, longest = (tokens * end for end in step.checks[key])
-            return min(least, most), min((least + longest) / 2, most)
-    if "turns" in step.checks and "turn_words" in step.checks:
-        turns, words = step.checks["turns"], step.checks["turn_words"]
-        least = turns[0] * words[0] * size["words"]
-        return min(least, most), min((least + turns[1] * words[1] * size["words"]) / 2, most)
-    return most / 10, most / 2
+    """(least, middling) tokens of an answer, from what the checks allow; where they say nothing, from its limit.
+
+    Middling is the geometric mean of the least and the most: checks are wide, and answers are nearer to their lower end.
+    """
+    word = WORD_BYTES / BYTES_A_TOKEN
+    checks, least, longest = step.checks, most / 10, float(most)
+    if "words" in checks:
+        least, longest = (end * word for end in checks["words"])
+    elif "characters" in checks:
+        least, longest = (end / BYTES_A_TOKEN for end in checks["characters"])
+    elif "turns" in checks and "turn_words" in checks:
+        least, longest = (turns * words * word for turns, words in zip(checks["turns"], checks["turn_words"], strict=True))
+    least, longest = min(least, most), min(longest, most)
+    return least, (max(1.0, least) * longest) ** 0.5
 
 
 def filler(tokens: float) -> str:

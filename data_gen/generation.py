@@ -63,12 +63,16 @@ class Generation:
                 expected="a cap on the money: --cap USD", found=f"none, and {order.model} costs money",
                 todo="see `tsjax generate ... --estimate`, then choose a cap",
             )  # fmt: skip
+        self.backend = (backend or backend_of)(order)  # whatever it refuses, it refuses before there is a folder
+        new = not out.exists()
         self._lock = lock(out, todo="wait for it, or choose another folder")
         try:
             self.manifest = orders.begin(out, order, prices)
             self.journal = Journal(out, self.manifest["run"], prices["id"])
         except BaseException:
-            self._lock.close()
+            self._close()
+            if new:
+                out.rmdir()
             raise
         totals = self.journal.ledger.totals()
         self.budget = Budget(order.cap, totals.cost, totals.doubt, totals.reserved)
@@ -86,12 +90,14 @@ class Generation:
         self.vendor: dict[str, Any] = {}
         self.engine: Engine | None = None
         self.stopping = ""  # why, once it was told to stop
-        self.backend = backend or backend_of
 
     def __enter__(self) -> "Generation":
         return self
 
     def __exit__(self, *_: Any) -> None:
+        self._close()
+
+    def _close(self) -> None:
         (self.out / LOCK).unlink(missing_ok=True)
         self._lock.close()
 
@@ -106,10 +112,9 @@ class Generation:
 
         `manifest["stopped"]` says why it ended: DONE, CAP, SHORT, a breaker's sentence, or what `stop` was given.
         """
-        backend = self.backend(self.order)
         try:
             while True:
-                why = self.stopping or await self.send(backend)
+                why = self.stopping or await self.send()
                 count = curated(self.out, self.order)
                 short = self.order.target - count
                 if why != DONE or short <= 0:
@@ -119,15 +124,19 @@ class Generation:
                     break
                 self.plan.target += short  # near copies were found among those that were accepted
         finally:
-            if hasattr(backend, "aclose"):
-                await backend.aclose()
-            await self.journal.close()
+            await self.close()
         return self._finish(why, count)
 
-    async def send(self, backend: Backend) -> str:
+    async def close(self) -> None:
+        """Closes connections and books."""
+        if hasattr(self.backend, "aclose"):
+            await self.backend.aclose()
+        await self.journal.close()
+
+    async def send(self) -> str:
         """Sends until the plan has what it wants, or something stops it; returns why it ended."""
         self.engine = Engine(
-            backend, self.journal, self.budget, self.price, self.limiter, self.breakers, 2 * self.order.concurrency
+            self.backend, self.journal, self.budget, self.price, self.limiter, self.breakers, 2 * self.order.concurrency
         )
         return await self.engine.run(self.plan)
 
