@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data_gen.answer import Answer
+from data_gen.capabilities import Profile, body
+from data_gen.prices import Price, about_tokens, at_most_tokens
 from data_gen.request import Request
 from tsjax.errors import UserError
 
 FOLDER = "batches"
 MOST_LINES, MOST_BYTES = 50_000, 190_000_000  # the vendor's limits: 50,000 requests, 200 MB
-_PROMPT = ("messages", "input", "instructions")  # of a body: what the raw line keeps elsewhere
+PATHS = {"chat": "/chat/completions", "responses": "/responses"}
+_ELSEWHERE = ("model", "messages", "input")  # of a body: what a raw line keeps in fields of its own
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,19 @@ class Terms:
     cost: Callable[[Request, Answer], int | None]
     tokens: Callable[[Request], int]
 
+    @classmethod
+    def of(cls, profile: Profile, price: Price, endpoint: str = "chat", *, strict: bool = True) -> "Terms":
+        """As `profile` and `price` (of the batch tier) have it. Every request must have `max_output_tokens`."""
+        return cls(
+            "/v1" + PATHS[endpoint],
+            lambda request: body(request, endpoint, profile, strict=strict),
+            lambda request: price.worst(
+                at_most_tokens(request.messages, request.params.get("schema")), request.params["max_output_tokens"]
+            ),
+            lambda _, answer: price.cost(answer.usage) if answer.usage else None,
+            lambda request: round(sum(about_tokens(m["content"]) for m in request.messages)),
+        )
+
 
 class Item(NamedTuple):
     """A request in a shard. `sent` are its parameters as sent, `tries` how often it failed before."""
@@ -54,7 +70,7 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one shard. `tokens` is what the tier lets be enqueued, None: no such limit."""
+    """Of one shard. `tokens` is what the tier lets be enqueued, None: no such limit; one line always goes."""
 
     lines: int = MOST_LINES
     bytes: int = MOST_BYTES
@@ -105,11 +121,11 @@ class Draft:
         if (
             self.n >= self.limits.lines
             or self.bytes + len(line) > self.limits.bytes
-            or (self.limits.tokens is not None and self.tokens + tokens > self.limits.tokens)
+            or (self.n and self.limits.tokens is not None and self.tokens + tokens > self.limits.tokens)
             or self._model not in (None, request.model)
         ):
             return False
-        sent = {name: value for name, value in body.items() if name not in _PROMPT}
+        sent = {name: value for name, value in body.items() if name not in _ELSEWHERE}
         row = {
             "id": request.id, "recipe": request.recipe, "index": request.index, "step": request.step,
             "sample": request.sample, "model": request.model, "messages": [dict(m) for m in request.messages],

@@ -14,8 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import openai
-
+from data_gen.client import Client
 from data_gen.failure import Failure, Kind
 
 WINDOW = "24h"  # the one that vendors have
@@ -27,16 +26,17 @@ Sleep = Callable[[float], Awaitable[Any]]
 
 
 class VendorBatches:
-    """The Batch API of one vendor. `client` must have max_retries=0. All methods raise Failure.
+    """The Batch API of the server that `client` talks to. All methods raise Failure.
 
     tries: of each call, apart from `create`; `base` and `most`: seconds of the wait before the next (full jitter).
     """
 
     def __init__(
-        self, client: openai.AsyncOpenAI, *, tries: int = 6, base: float = 1.0, most: float = 60.0,
+        self, client: Client, *, tries: int = 6, base: float = 1.0, most: float = 60.0,
         sleep: Sleep = asyncio.sleep, rng: random.Random | None = None,
     ):  # fmt: skip
-        self.client, self.tries, self.base, self.most, self.sleep = client, tries, base, most, sleep
+        self.client, self.sdk = client, client.sdk
+        self.tries, self.base, self.most, self.sleep = tries, base, most, sleep
         self.rng = rng or random.Random()
 
     async def upload(self, path: Path) -> str:
@@ -44,8 +44,8 @@ class VendorBatches:
 
         async def once() -> str:
             with open(path, "rb") as file:
-                reply = await self.client.files.with_raw_response.create(file=(path.name, file), purpose="batch")
-            return str(_object(reply.content)["id"])
+                reply = await self.sdk.files.with_raw_response.create(file=(path.name, file), purpose="batch")
+            return str(self._object(reply.content)["id"])
 
         return await self._patiently(once)
 
@@ -53,12 +53,12 @@ class VendorBatches:
         """A new batch, as the vendor shows it. Tried once: after any Failure but QUOTA and PERMANENT, look for it."""
         assert len(metadata) <= 16 and all(len(k) <= MOST_KEY and len(v) <= MOST_VALUE for k, v in metadata.items())
         try:
-            reply = await self.client.batches.with_raw_response.create(
+            reply = await self.sdk.batches.with_raw_response.create(
                 input_file_id=file, endpoint=url, completion_window=WINDOW, metadata=dict(metadata)  # type: ignore[arg-type]
             )
-            return _object(reply.content)
+            return self._object(reply.content)
         except Exception as e:
-            raise failure_of(e) from e
+            raise self._failure(e) from e
 
     async def find(self, metadata: Mapping[str, str], since: float) -> list[dict[str, Any]]:
         """The batches with all of this metadata, newest first. Pages back to a day before `since` (Unix seconds)."""
@@ -75,22 +75,22 @@ class VendorBatches:
     async def _page(self, after: str) -> dict[str, Any]:
         async def once() -> dict[str, Any]:
             options = {"limit": 100, **({"after": after} if after else {})}
-            return _object((await self.client.batches.with_raw_response.list(**options)).content)  # type: ignore[arg-type]
+            return self._object((await self.sdk.batches.with_raw_response.list(**options)).content)  # type: ignore[arg-type]
 
         return await self._patiently(once)
 
     async def retrieve(self, batch: str) -> dict[str, Any]:
         """The batch as it is now. Tried once: a poll that fails is followed by the next poll."""
         try:
-            return _object((await self.client.batches.with_raw_response.retrieve(batch)).content)
+            return self._object((await self.sdk.batches.with_raw_response.retrieve(batch)).content)
         except Exception as e:
-            raise failure_of(e) from e
+            raise self._failure(e) from e
 
     async def cancel(self, batch: str) -> dict[str, Any]:
         """Asks the vendor to cancel; finished lines are kept and billed."""
 
         async def once() -> dict[str, Any]:
-            return _object((await self.client.batches.with_raw_response.cancel(batch)).content)
+            return self._object((await self.sdk.batches.with_raw_response.cancel(batch)).content)
 
         return await self._patiently(once)
 
@@ -99,10 +99,13 @@ class VendorBatches:
 
         async def once() -> None:
             temporary = path.with_name(f".{path.name}.tmp")
-            async with self.client.files.with_streaming_response.content(file) as reply:
+            async with self.sdk.files.with_streaming_response.content(file) as reply:
                 with open(temporary, "wb") as out:
+                    rest = b""
                     async for piece in reply.iter_bytes(1 << 20):
-                        out.write(piece)
+                        whole, mark, rest = (rest + piece).rpartition(b"\n")  # by lines: a key must not hide in a cut
+                        out.write(self.client.key.scrub_bytes(whole + mark))
+                    out.write(self.client.key.scrub_bytes(rest))
                     out.flush()
                     os.fsync(out.fileno())
             os.replace(temporary, path)
@@ -120,8 +123,8 @@ class VendorBatches:
 
     async def delete(self, file: str) -> None:
         """Deletes a file, if it can be done: it would expire anyway."""
-        with suppress(openai.OpenAIError, ValueError):
-            await self.client.files.with_raw_response.delete(file)
+        with suppress(Exception):
+            await self.sdk.files.with_raw_response.delete(file)
 
     async def pause(self, turn: int, least: float = 0.0) -> None:
         """Sleeps before try `turn` + 1: full jitter, doubling, at least what the vendor asked for."""
@@ -132,33 +135,18 @@ class VendorBatches:
             try:
                 return await once()
             except Exception as e:
-                why = failure_of(e)
+                why = self._failure(e)
                 if why.kind in _STOPS or turn + 1 == self.tries:
                     raise why from e
                 await self.pause(turn, min(why.retry_after or 0.0, self.most))
 
+    def _failure(self, error: Exception) -> Failure:
+        if isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError):
+            raise error  # a file of ours, a full disk
+        return self.client.failure(error)
 
-def failure_of(error: Exception) -> Failure:
-    """What kind of failure this is, for calls about files and batches. What is no failure of a call is raised again."""
-    if isinstance(error, Failure):
-        return error
-    if isinstance(error, openai.APIStatusError):
-        code, message = error.code or error.type or "", error.message
-        if error.status_code == 429 and "insufficient_quota" in (error.code, error.type):
-            return Failure(Kind.QUOTA, message, 429)
-        kind = {429: Kind.RATE, 408: Kind.TRANSIENT, 409: Kind.TRANSIENT, 401: Kind.FATAL, 403: Kind.FATAL}.get(
-            error.status_code, Kind.PERMANENT if error.status_code < 500 else Kind.TRANSIENT
-        )
-        with suppress(ValueError, TypeError):
-            return Failure(kind, f"{code} {message}".strip(), error.status_code, float(error.response.headers["retry-after"]))
-        return Failure(kind, message, error.status_code)
-    if isinstance(error, (openai.OpenAIError, ValueError, ConnectionError)) or type(error).__module__.startswith("httpx"):
-        return Failure(Kind.DOUBTFUL, f"{type(error).__name__}: {error}")
-    raise error
-
-
-def _object(data: bytes) -> dict[str, Any]:
-    value = json.loads(data)
-    if not isinstance(value, dict) or not (value.get("id") or "data" in value):
-        raise ValueError("the vendor's reply is no object of its API")
-    return value
+    def _object(self, data: bytes) -> dict[str, Any]:
+        value = json.loads(self.client.key.scrub_bytes(data))
+        if not isinstance(value, dict) or not (value.get("id") or "data" in value):
+            raise ValueError("the vendor's reply is no object of its API")
+        return value
