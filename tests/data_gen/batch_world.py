@@ -1,15 +1,22 @@
 """A small run of batches against the stub: work, money and time of its own, and the invariants at its end."""
 
 import asyncio
+import itertools
 import json
+import os
 import random
-from collections.abc import Iterable
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from data_gen.answer import Answer
 from data_gen.batch import Outcome, Pace, run_batches
-from data_gen.batch_shards import Terms
+from data_gen.batch_shards import Draft, Limits, Terms
 from data_gen.budget import Budget
 from data_gen.capabilities import Profile
 from data_gen.client import Client
@@ -128,3 +135,75 @@ def result_line(name: str, text: str = "Once.", **more: Any) -> str:
             "usage": {"prompt_tokens": 5, "completion_tokens": 2}}  # fmt: skip
     response = {"status_code": 200, "request_id": "req", "body": body}
     return json.dumps({"id": "x", "custom_id": name, "response": response, "error": None} | more) + "\n"
+
+
+STEPS = {"Journal": Journal, "VendorBatches": VendorBatches, "Draft": Draft}
+POINTS = ("Draft.close", "Journal.open", "Journal.batch", "VendorBatches.upload", "VendorBatches.create",
+          "VendorBatches.retrieve", "VendorBatches.download", "Journal.settle", "Journal.fail", "Journal._book")  # fmt: skip
+
+
+def watch(point: str, called: Callable[[int], None]) -> Callable[[], None]:
+    """Has `called(n)` run before call n of a method; returns what undoes that."""
+    owner, name = STEPS[point.partition(".")[0]], point.partition(".")[2]
+    method, count = getattr(owner, name), itertools.count(1)
+
+    def watched(*args: Any, **more: Any) -> Any:
+        called(next(count))
+        return method(*args, **more)
+
+    setattr(owner, name, watched)
+    return lambda: setattr(owner, name, method)
+
+
+def session_killed(url: str, run: str, kill: tuple[str, int], n: int, pace: Pace) -> None:
+    """For a process of its own: a session that SIGKILL ends before call `kill[1]` of `kill[0]`."""
+    point, nth = kill
+
+    def called(number: int) -> None:
+        if number == nth:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    watch(point, called)
+    asyncio.run(session(url, Path(run), n, pace=pace))
+
+
+class Forks:
+    """A process that has imported everything and forks a session for each kill: a new interpreter takes a second."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "tests.data_gen.batch_world"]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def killed(self, url: str, run: Path, kill: tuple[str, int], n: int, lines: int, parallel: int = 1) -> bool:
+        """Whether the session was killed there; if not, it came to its end."""
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.write(json.dumps([url, str(run), kill, n, lines, parallel]) + "\n")
+        self.process.stdin.flush()
+        code = int(self.process.stdout.readline())
+        assert code in (0, -signal.SIGKILL), (kill, code)
+        return code != 0
+
+    def close(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait(10)
+
+
+def pace_of(lines: int, parallel: int = 1) -> Pace:
+    return Pace(parallel=parallel, limits=Limits(lines=lines), tries=9, empty=12)
+
+
+def _serve() -> None:
+    with StubServer(answer=lambda body: "Once.") as server, tempfile.TemporaryDirectory() as run:
+        asyncio.run(session(server.url, Path(run), 1))  # imports what is imported late
+    assert threading.active_count() == 1  # a fork would leave the others behind
+    for line in sys.stdin:
+        url, run, kill, n, lines, parallel = json.loads(line)
+        if not (child := os.fork()):
+            session_killed(url, run, kill, n, pace_of(lines, parallel))
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+if __name__ == "__main__":
+    _serve()
