@@ -113,8 +113,7 @@ def body(
 
 def _samples(params: Mapping[str, Any], profile: Profile) -> bool:
     """Whether the model takes temperature and top_p beside these parameters."""
-    effort = params.get("effort", profile.effort[0] if profile.effort else "none")
-    return profile.sampling == "always" or (profile.sampling == "without effort" and effort == "none")
+    return profile.sampling == "always" or (profile.sampling == "without effort" and params.get("effort") == "none")
 
 
 def _refused(model: str, params: Mapping[str, Any], profile: Profile) -> dict[str, tuple[str, str]]:
@@ -156,6 +155,7 @@ def _responses(request: Request, params: Mapping[str, Any], _: Profile) -> dict[
         "model": request.model,
         "input": [dict(message) for message in request.messages],
         "store": False,  # the vendor keeps it for a month otherwise
+        "stream": False,  # the vendor's default, but not that of `transformers serve`
     }
     made |= {name: params[name] for name in ("temperature", "top_p", "max_output_tokens") if name in params}
     if "effort" in params:

@@ -5,14 +5,15 @@ import hashlib
 import ipaddress
 import json
 import os
+import ssl
 import time
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from data_gen import capabilities
+from data_gen.answer import Reply
 from data_gen.capabilities import Profile
 from data_gen.failure import Failure, Kind, classify
 from data_gen.key import Key
@@ -26,17 +27,6 @@ KEPT_START = "x-ratelimit-"
 CONNECT = 10.0  # seconds
 LONGEST_MESSAGE = 500
 OPEN_ENDS = (".local", ".internal", ".lan", ".localhost")
-
-
-@dataclass(frozen=True)
-class Reply:
-    """An answer with status 2xx. `body` is the JSON as it came; `params` what was sent beside model and messages."""
-
-    status: int
-    body: dict[str, Any]
-    headers: dict[str, str]
-    params: dict[str, Any]
-    dropped: list[str]
 
 
 class Client:
@@ -66,6 +56,7 @@ class Client:
         openai, httpx2 = _packages()
         if endpoint not in PATHS:
             raise UserError(expected=f"an endpoint: {' or '.join(PATHS)}", found=endpoint, todo="choose one of these")
+        self.name = endpoint
         self.endpoint, self.timeout, self.profile = endpoint, timeout, profile or Profile()
         self.tier, self.strict = tier, strict
         self.base_url = address(base_url or os.environ.get("OPENAI_BASE_URL") or VENDOR)
@@ -110,7 +101,7 @@ class Client:
             failure = self.failure(why)
         else:
             params = {name: value for name, value in asked.items() if name not in ("model", "messages", "input")}
-            return Reply(response.status_code, body, self.kept(response.headers), params, dropped)
+            return Reply(response.status_code, body, self.kept(response.headers), params, tuple(dropped))
         raise failure  # out here, so that it carries no exception that holds the request and its headers
 
     async def aclose(self) -> None:
@@ -131,7 +122,7 @@ class Client:
     def failure(self, why: Exception) -> Failure:
         """What an exception of the SDK or of the transport says about the call; its message holds no key."""
         openai, httpx2 = self._openai, self._httpx2
-        cause = why.__cause__ or why
+        cause = why if isinstance(why, TimeoutError) else why.__cause__ or why
         if isinstance(why, Failure):
             return why
         if isinstance(why, openai.APIStatusError):
@@ -139,9 +130,11 @@ class Client:
             message = self._told(error["message"] or f"HTTP status {why.status_code}")
             headers = {name.lower(): value for name, value in why.response.headers.items()}
             return classify(why.status_code, error["code"], error["type"], message, headers, time.time())
-        # Raised before the first byte of the request is out: there was no connection to write to.
-        if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout):
-            return Failure(Kind.TRANSIENT, self._told(f"no connection to {self.host}: {_name(cause)}"))
+        # Raised before the first byte of the request is out: there was no connection to write to. All else may have
+        # been read, also what a connection answers with a reset that the server had closed while it lay idle.
+        if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout | httpx2.ProxyError):
+            kind = Kind.FATAL if _untrusted(cause) else Kind.TRANSIENT
+            return Failure(kind, self._told(f"no connection to {self.host}: {_name(cause)}"))
         if isinstance(cause, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError | httpx2.InvalidURL):
             return Failure(Kind.FATAL, self._told(f"the request can't be sent: {_name(cause)}"))
         if isinstance(cause, TimeoutError | httpx2.TimeoutException):
@@ -242,6 +235,13 @@ def _error_of(response: Any) -> dict[str, str]:
 def _name(why: BaseException) -> str:
     text = str(why)
     return f"{type(why).__name__}: {text}" if text else type(why).__name__
+
+
+def _untrusted(why: BaseException | None) -> bool:
+    """Whether a refused certificate is behind it, which no waiting mends."""
+    while why is not None and not isinstance(why, ssl.SSLCertVerificationError):
+        why = why.__cause__ or why.__context__
+    return why is not None
 
 
 def _packages() -> tuple[Any, Any]:

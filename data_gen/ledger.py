@@ -162,6 +162,10 @@ class Ledger:
         """(request id, attempt) of every answer."""
         yield from self._db.execute("select request, id from attempts where state in ('settled', 'extra') order by id")
 
+    def last_answer(self) -> float | None:
+        """When the last one came, in seconds since 1970."""
+        return self._db.execute("select max(ended) from attempts where state in ('settled', 'extra')").fetchone()[0]
+
     def last_attempt(self) -> int:
         (last,) = self._db.execute("select max(id) from attempts").fetchone()
         return last or 0

@@ -12,6 +12,7 @@ BASE, CAP = 1.0, 60.0  # seconds, of the backoff
 LONGEST_HOLD = 120.0  # seconds; a server that asks for more is reported, not obeyed to the letter
 BURST = 1.0  # seconds' worth of a user's limit that may go at once
 LOOK_AGAIN = 1.0  # seconds: what is waited for may come sooner than computed
+TICK = 1e-3  # seconds: less is not worth a sleep; a bucket's debt keeps the account
 SPAN = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d*)?)s)?(?:(\d+(?:\.\d*)?)ms)?")
 
 
@@ -96,7 +97,7 @@ class Limiter:
                 if self.in_flight >= self.limit:
                     self._freed.clear()
                     await self._freed.wait()
-                elif (wait := self._wait(tokens)) > 0:
+                elif (wait := self._wait(tokens)) > TICK:
                     await self._sleep(min(wait, LOOK_AGAIN))
                 else:
                     break

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from launch import environment, processes
+from launch import environment, generate, processes
 from tsjax.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INTERRUPTED, EXIT_REQUEUE, UserError
 from tsjax.stop import Stop
 
@@ -43,14 +43,12 @@ def make_parser() -> Parser:
     p.add_argument("--stories", type=int, default=20_000, help="size of the corpus (default 20000)")
     p.add_argument("--fresh", action="store_true", help="start over; the old run is kept under another name")
 
-    p = verb("generate", "Write a corpus of documents. For now with the built-in offline writer.",
-             "tsjax generate --offline --count 100000 --out data/stories")  # fmt: skip
-    p.add_argument(
-        "--offline", action="store_true", required=True, help="template writer: no network, no key, no model"
+    p = verb(
+        "generate",
+        "Write a corpus with an LLM API from a recipe; or with the built-in offline writer.",
+        generate.EXAMPLE,
     )
-    p.add_argument("--count", type=int, required=True, help="stories to write")
-    p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--out", type=Path, required=True, help="folder for stories.jsonl.zst and manifest.json")
+    generate.generate_arguments(p)
 
     p = verb("prepare", "Any corpus to a tokenizer, token shards and a report on what is in it.",
              "tsjax prepare stories.txt.gz --vocab-size 4096 --report --out data/stories-4096\n"
@@ -205,12 +203,7 @@ def run_verb(arguments: argparse.Namespace, overrides: list[str]) -> int:
             stop = Stop()
             return exit_code(stop, quickstart(arguments.out, arguments.stories, arguments.fresh, stop))
         case "generate":
-            from data_gen.offline import write_corpus
-
-            manifest = write_corpus(arguments.out, arguments.count, arguments.seed)
-            print(
-                f"{manifest['count']:,} stories, {manifest['words']:,} words in {arguments.out} (offline template writer)"
-            )
+            return generate.generate(arguments)
         case "prepare":
             from launch.prepare import prepare
 

@@ -1,0 +1,170 @@
+"""The checks table of a step: which keys there are, what they take, and what they become."""
+
+import difflib
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from data_gen import chatter, form, wording
+from data_gen.draft import Draft
+from data_gen.recipe import Recipe, Step
+from tsjax.errors import UserError
+
+Run = Callable[[Draft], tuple[str, Any]]
+
+
+@dataclass(frozen=True)
+class Check:
+    """`run(draft)` gives a reason, "" where the draft passes, and what it measured."""
+
+    name: str
+    run: Run
+
+
+# What each key takes, in words for the error message, and whether a value is that.
+_TAKES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "range": ("[least, most], two whole numbers of 0 or more", lambda value: _range(value)),
+    "switch": ("true or false", lambda value: isinstance(value, bool)),
+    "share": ("a share from 0 to 1", lambda value: _number(value) and 0 <= value <= 1),
+    "count": ("a whole number from 1 up", lambda value: _whole(value) and value >= 1),
+    "repeat": ("a whole number from 2 up", lambda value: _whole(value) and value >= 2),
+    "factor": ("the name of a factor", lambda value: isinstance(value, str)),
+    "factors": ("names of factors", lambda value: _strings(value)),
+    "words": ("a list of words", lambda value: _strings(value)),
+    "functions": ('a list of "module:function"', lambda value: _strings(value)),
+    "script": (f"one of {', '.join(form.SCRIPTS)}", lambda value: value in form.SCRIPTS),
+}
+KEYS = {
+    "words": "range",
+    "characters": "range",
+    "sentences": "range",
+    "paragraphs": "range",
+    "turns": "range",
+    "turn_words": "range",
+    "items": "count",
+    "refusals": "switch",
+    "meta": "switch",
+    "script": "script",
+    "ending": "switch",
+    "repeats": "repeat",
+    "opening": "factor",
+    "required": "factors",
+    "names": "factor",
+    "vocabulary": "share",
+    "suitable": "switch",
+    "deny": "words",
+    "functions": "functions",
+}
+# The order decides which reason is the first: what the answer is as a whole, then its form, then its words.
+_ORDER = ("refusals", "meta", "script", "words", "characters", "sentences", "paragraphs", "turns", "turn_words", "ending",
+          "repeats", "opening", "required", "names", "vocabulary", "suitable", "deny")  # fmt: skip
+
+
+def validate(checks: Mapping[str, Any], factors: Iterable[str], where: str = "checks") -> None:
+    """Raises UserError for an unknown key, a value of the wrong type, or a factor that is not one of `factors`."""
+    known = list(factors)
+    for key, value in checks.items():
+        if key not in KEYS:
+            raise UserError(
+                expected=f"the keys of {where} to be among {', '.join(KEYS)}",
+                found=repr(key),
+                todo=f"did you mean {difflib.get_close_matches(key, KEYS, 1, cutoff=0)[0]!r}?",
+            )
+        takes, holds = _TAKES[KEYS[key]]
+        if not holds(value):
+            raise UserError(expected=f"{key} in {where} to be {takes}", found=repr(value), todo="change it")
+        if KEYS[key] in ("factor", "factors"):
+            for name in [value] if isinstance(value, str) else value:
+                if name not in known:
+                    near = difflib.get_close_matches(name, known, 1, cutoff=0)
+                    raise UserError(
+                        expected=f"{key} in {where} to name factors of the recipe",
+                        found=repr(name),
+                        todo=f"did you mean {near[0]!r}?" if near else "declare the factor",
+                    )
+
+
+def compiled(step: Step, recipe: Recipe) -> tuple[Check, ...]:
+    """The checks of a step, in the order in which they give reasons; the first is made whatever the table says.
+
+    Raises UserError where a user's function cannot be imported. The table must be valid.
+    """
+    made = [Check("sound", form.sound)]
+    asked = step.checks
+    for key in _ORDER:
+        if key in asked and asked[key] is not False:
+            made.append(Check(key, _run(key, asked[key], step, recipe)))
+    for path in asked.get("functions", ()):
+        made.append(Check(path, _guarded(_imported(path), path.partition(":")[2])))
+    return tuple(made)
+
+
+def _run(key: str, value: Any, step: Step, recipe: Recipe) -> Run:
+    factors = {factor.name: factor for factor in recipe.factors}
+    if KEYS[key] == "range":
+        return form.within(key, *value)
+    if key == "required":
+        return wording.required([factors[name] for name in value])
+    if key == "vocabulary":
+        return wording.vocabulary(value, recipe.factors)
+    if key == "meta":
+        return chatter.meta([step.prompt, step.system])
+    if key in ("deny", "suitable"):
+        return wording.without(wording.UNSUITABLE if key == "suitable" else value, key)
+    if key == "ending":
+        return form.ending
+    if key == "refusals":
+        return chatter.refusals
+    makers: dict[str, Callable[[Any], Run]] = {
+        "script": form.script,
+        "repeats": form.repeats,
+        "opening": wording.opening,
+        "names": wording.names,
+    }
+    return makers[key](value)
+
+
+def _imported(path: str) -> Callable[[str, Mapping[str, Any]], str]:
+    module, _, name = path.partition(":")
+    todo = "give a function(text, factors) -> str as module:function"
+    try:
+        found: Any = importlib.import_module(module) if module else None
+        for part in name.split("."):
+            found = getattr(found, part)
+    except Exception as e:
+        expected = f"the check {path!r} to be importable"
+        raise UserError(expected=expected, found=f"{type(e).__name__}: {' '.join(str(e).split())}", todo=todo) from e
+    if not callable(found):
+        raise UserError(expected=f"the check {path!r} to be a function", found=type(found).__name__, todo=todo)
+    return found
+
+
+def _guarded(function: Callable[[str, Mapping[str, Any]], str], name: str) -> Run:
+    def run(draft: Draft) -> tuple[str, Any]:
+        try:
+            reason = function(draft.text, draft.values)
+        except Exception as e:
+            return f"function_error:{name}", f"{type(e).__name__}: {e}"
+        if not isinstance(reason, str):
+            return f"function_error:{name}", f"{type(reason).__name__} is not a string"
+        return reason, reason or "passed"
+
+    return run
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _range(value: Any) -> bool:
+    pair = isinstance(value, (list, tuple)) and len(value) == 2 and all(_whole(number) for number in value)
+    return pair and 0 <= value[0] <= value[1]
+
+
+def _strings(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(item, str) and item for item in value)

@@ -1,0 +1,127 @@
+"""A run of `tsjax generate` at work: its progress, the signals it hears, and how it ended."""
+
+import asyncio
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.live import Live
+
+from data_gen.engine import CAP, DONE
+from data_gen.generation import SHORT, Generation, Snapshot
+from data_gen.order import Order
+from data_gen.prices import DOLLAR, dollars
+from launch.console import Printer
+from tsjax.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_REQUEUE, UserError
+
+EVERY = 10.0  # seconds between two lines of progress, where there is no terminal
+
+
+def run(out: Path, order: Order) -> int:
+    began = time.monotonic()
+    with Generation(out, order) as generation:
+        if generation.restored:
+            print(f"{generation.restored:,} answers are there already; {generation.plan.accepted:,} documents accepted")
+        if generation.journal.lost:
+            print(
+                f"{generation.journal.lost} calls had no answer when the last process ended: possibly billed, asked again"
+            )
+        manifest = asyncio.run(drive(generation))
+    return ended(out, manifest, time.monotonic() - began)
+
+
+async def drive(generation: Generation) -> dict[str, Any]:
+    """The run, with its progress shown and both signals heard."""
+    loop, work = asyncio.get_running_loop(), asyncio.current_task()
+    assert work is not None
+
+    def heard(number: signal.Signals) -> None:
+        if generation.stopping:  # a second time: what is on its way counts as possibly billed
+            work.cancel()
+        print(f"\n{number.name}: waiting for the answers on their way; once more to leave them", flush=True)
+        generation.stop(number.name)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, heard, number)
+    shown = asyncio.create_task(show_progress(generation))
+    try:
+        return await generation.run()
+    finally:
+        shown.cancel()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+async def show_progress(generation: Generation) -> None:
+    """One line that changes on a terminal, a line every ten seconds elsewhere; alarms once each."""
+    console, told = Printer(), set()
+    with Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else _Plain() as live:
+        while True:
+            await asyncio.sleep(0.25 if console.is_terminal else EVERY)
+            now = generation.snapshot()
+            for alarm in now.alarms:
+                if (kind := alarm.split(":")[0]) not in told:
+                    told.add(kind)
+                    console.print(f"alarm: {alarm}", markup=False)
+            live.update(line(now), refresh=True)
+
+
+class _Plain:
+    """The part of Live that is needed where there is no terminal."""
+
+    def __enter__(self) -> "_Plain":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        pass
+
+    def update(self, text: str, refresh: bool) -> None:
+        print(text, flush=True)
+
+
+def line(now: Snapshot) -> str:
+    """A snapshot as one line."""
+    money = dollars(now.settled)
+    if now.doubtful:
+        money += f" + {dollars(now.doubtful)} in doubt"
+    parts = [
+        f"{now.accepted:,}/{now.target:,} accepted of {now.answers:,}",
+        f"{now.in_flight} in flight (limit {now.limit})",
+        f"{now.tokens:,} tokens",
+        money + (f" of {dollars(now.cap)}" if now.cap is not None else ""),
+    ]
+    if now.left is not None:
+        parts.append(f"{_span(now.left)} left")
+    return "  ".join([*parts, *([now.vendor] if now.vendor else [])])
+
+
+def _span(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def ended(out: Path, manifest: dict[str, Any], seconds: float) -> int:
+    """Prints how it ended; UserError where the user has to do something before it can go on."""
+    count, target = manifest["documents"], manifest["order"]["target"]
+    cost = {name: dollars(round(usd * DOLLAR)) for name, usd in manifest["cost_usd"].items()}
+    print(f"{count:,} documents of {target:,} in {out / 'documents'}; {cost['settled']} paid"
+          + (f", {cost['doubtful']} possibly billed" if manifest["cost_usd"]["doubtful"] else "")
+          + f", {manifest['tokens']['input']:,} + {manifest['tokens']['output']:,} tokens, {_span(seconds)}")  # fmt: skip
+    why = manifest["stopped"]
+    if why == DONE:
+        print(
+            f"tsjax prepare {out / 'documents'} --out SHARDS makes shards of them; {out / 'report.json'} tells about them"
+        )
+        return EXIT_DONE
+    if why in ("SIGINT", "SIGTERM"):
+        print(f"saved; tsjax generate resume {out} continues")
+        return EXIT_INTERRUPTED if why == "SIGINT" else EXIT_REQUEUE
+    todo = {
+        CAP: "raise it: tsjax generate resume RUN --cap USD",
+        SHORT: "look at report.json for why answers are rejected, then tsjax generate resume RUN --candidates N",
+    }.get(why, "mend that, then tsjax generate resume RUN")
+    raise UserError(
+        expected=f"{target:,} accepted documents", found=f"{count:,}: {why}", todo=todo.replace("RUN", str(out))
+    )
