@@ -129,7 +129,7 @@ class Client:
             error = _error_of(why.response)
             message = self._told(error["message"] or f"HTTP status {why.status_code}")
             headers = {name.lower(): value for name, value in why.response.headers.items()}
-            return classify(why.status_code, error["code"], error["type"], message, headers, time.time())
+            return classify(why.status_code, self._told(error["code"]), error["type"], message, headers, time.time())
         # Raised before the first byte of the request is out: there was no connection to write to. All else may have
         # been read, also what a connection answers with a reset that the server had closed while it lay idle.
         if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout | httpx2.ProxyError):

@@ -83,8 +83,11 @@ def test_what_the_model_refuses_is_an_error_or_is_left_out(model, params, word):
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-@pytest.mark.parametrize("params", [{}, {"temperature": 1.0, "top_p": 1}, {"temperature": 0.7}, {"effort": "none"},
-                                    {"temperature": 0.7, "effort": "none"}, {"effort": "low"}, {"max_output_tokens": 9}])  # fmt: skip
+@pytest.mark.parametrize(
+    "params",
+    [{}, {"temperature": 1.0, "top_p": 1}, {"temperature": 0.7}, {"effort": "none"}, {"effort": "low"},
+     {"temperature": 0.7, "effort": "none"}, {"max_output_tokens": 9}],
+)  # fmt: skip
 def test_the_server_refuses_no_body(model, endpoint, params):
     """The stub knows the vendor's rules by itself."""
     made, _ = body(ask(model, **params), endpoint, profile(model), strict=False)

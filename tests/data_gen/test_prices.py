@@ -80,7 +80,7 @@ def test_a_file_of_ones_own_wins_model_by_model(tmp_path, monkeypatch):
 def test_a_bad_file_is_told(tmp_path, text):
     file = tmp_path / "mine.toml"
     file.write_text(text)
-    with pytest.raises(UserError, match="mine.toml"):
+    with pytest.raises(UserError, match=r"mine\.toml"):
         Prices.load(file)
     with pytest.raises(UserError, match=r"none\.toml"):
         Prices.load(tmp_path / "none.toml")
