@@ -15,14 +15,14 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from data_gen.batch_collect import Collector, Tally, refusals
-from data_gen.batch_desk import Desk, Work
-from data_gen.batch_shards import FOLDER, Draft, Limits, Shard, Terms, next_number
+from data_gen.batch_collect import BatchWork, Collector, Tally, refusals
+from data_gen.batch_shards import FOLDER, Limits, Roster, Shard, ShardDraft, Terms, next_number
 from data_gen.budget import Budget
+from data_gen.engine import ASKED, CAP, DONE
 from data_gen.failure import Failure, Kind
 from data_gen.journal import Journal
 from data_gen.request import Request
@@ -61,16 +61,16 @@ class Pace:
 
 @dataclass
 class Outcome:
-    """How a run of batches ended. `reason`: "" where nothing is left to send, else why it stopped; then it can go on.
+    """How a run of batches ended; whatever the reason, it can go on.
 
-    reasons: told, cap, quota, refused, unreachable, stuck, empty.
+    reason:  done, asked, cap, quota, refused, unreachable, stuck or empty.
+    message: the same for people: the engine's DONE, ASKED or CAP, or a sentence of its own.
     """
 
-    reason: str = ""
-    message: str = ""
+    reason: str = "done"
+    message: str = DONE
     shards: int = 0
     answers: int = 0
-    lines: dict[str, int] = field(default_factory=dict)
 
 
 class Stop(Exception):
@@ -82,12 +82,13 @@ class Stop(Exception):
 
 
 async def run_batches(
-    work: Work, journal: Journal, budget: Budget, vendor: VendorBatches, terms: Terms, run: Path, *,
+    work: BatchWork, journal: Journal, budget: Budget, vendor: VendorBatches, terms: Terms, run: Path, *,
     pace: Pace = Pace(), progress: dict[str, Any] | None = None, stop: asyncio.Event | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Outcome:  # fmt: skip
     """Takes up what is on its way, then sends what `work` gives until it has nothing more, and waits for all of it.
 
+    work:     is told first, by `claim`, what is on its way.
     budget:   must count the reserves of the attempts that are still open in the journal.
     progress: shard -> {"state", "n", "completed", "failed", "age"}, as of the last poll.
     stop:     when set, the run ends soon; batches go on at the vendor.
@@ -97,13 +98,13 @@ async def run_batches(
 
 class _Batches:
     def __init__(
-        self, work: Work, journal: Journal, budget: Budget, vendor: VendorBatches, terms: Terms, run: Path, pace: Pace,
+        self, work: BatchWork, journal: Journal, budget: Budget, vendor: VendorBatches, terms: Terms, run: Path, pace: Pace,
         progress: dict[str, Any] | None, clock: Callable[[], float],
     ):  # fmt: skip
         self.journal, self.budget, self.vendor, self.terms, self.pace = journal, budget, vendor, terms, pace
         self.folder, self.progress, self.clock = run / FOLDER, {} if progress is None else progress, clock
         self.open = [row for row in journal.open_batches() if row["status"] not in ENDED and row["backend"] == BACKEND]
-        self.desk = Desk(work, [name for row in self.open for name in journal.open_attempts(row["shard"])])
+        self.work, self.failed = work, dict[str, int]()
         self.tasks: dict[asyncio.Task[Tally], Shard] = {}
         tokens = pace.limits.tokens
         self.limits = replace(pace.limits, tokens=max(1, tokens // pace.parallel) if tokens else None)
@@ -116,15 +117,15 @@ class _Batches:
         try:
             for row in self.open:
                 await self._take_up(row)
-            while not self.outcome.reason:
+            while self.outcome.reason == "done":
                 await self._fill()
                 if not self.tasks:
                     if self.capped:
-                        self.outcome.reason, self.outcome.message = "cap", "the cap on money is reached"
+                        self.outcome.reason, self.outcome.message = "cap", CAP
                     break
                 done, _ = await asyncio.wait([told, *self.tasks], return_when=asyncio.FIRST_COMPLETED)
                 if told in done:
-                    self.outcome.reason, self.outcome.message = "told", "stopped when told to"
+                    self.outcome.reason, self.outcome.message = "asked", ASKED
                 for task in done - {told}:
                     self._done(task)  # type: ignore[arg-type]
         finally:
@@ -161,22 +162,26 @@ class _Batches:
         shard = Shard.of(self.folder, row)
         if row["status"] == "written" and not self.journal.open_attempts(shard.name):
             await self.journal.batch(shard.name, status="abandoned")
-        else:
-            self._start(shard, row)
+            return
+        roster = Roster(shard)
+        for name in self.journal.open_attempts(shard.name):
+            self.work.claim(roster[name].request)
+        roster.close()
+        self._start(shard, row)
 
     async def _next_shard(self) -> Shard | None:
         """As much as fits of what is to be sent, with money reserved, on disk and in the ledger."""
-        draft = Draft(self.folder, self.number, self.terms, self.limits)
+        draft = ShardDraft(self.folder, self.number, self.terms, self.limits)
         requests: list[Request] = []
         reserves: list[int] = []
-        while (given := self.desk.next()) is not None:
-            request, tries = given
+        while (request := self.work.take()) is not None:
             worst = self.terms.worst(request)
             if not self.budget.reserve(worst):
                 self.capped = True
-                self.desk.back(request, tries)
+                self.work.put_back(request)
                 break
-            if draft.add(request, tries):
+            if draft.add(request, self.failed.get(request.id, 0)):
+                self.failed.pop(request.id, None)
                 requests.append(request)
                 reserves.append(worst)
                 if draft.n % FRESH == 0:
@@ -184,9 +189,9 @@ class _Batches:
                 continue
             self.budget.settle(worst)
             if draft.n:
-                self.desk.back(request, tries)
+                self.work.put_back(request)
                 break
-            self.desk.gave_up(request, "larger than a batch may be")
+            self.work.gave_up(request, "larger than a batch may be")
         shard = draft.close()
         if shard is None:
             return None
@@ -276,8 +281,8 @@ class _Batches:
         write_json(self.folder / f"{name}.batch.json", batch)
         names = {key: batch[key] for key in ("output_file_id", "error_file_id") if batch.get(key)}
         await self.journal.batch(name, status=state, **names)
-        collector = Collector(shard, self.journal, self.budget, self.terms, self.desk, self.pace.tries,
-                              backend=BACKEND, batch=batch["id"], sent=row.get("written"))  # fmt: skip
+        collector = Collector(shard, self.journal, self.budget, self.terms, self.work, self.failed,
+                              self.pace.tries, backend=BACKEND, batch=batch["id"], sent=row.get("written"))  # fmt: skip
         codes, why = set[str](), ""
         if state == "failed":
             bad, codes, why = refusals(batch)

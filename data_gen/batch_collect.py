@@ -10,13 +10,13 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from data_gen.answer import Answer, Reply, Usage, read_answer
-from data_gen.batch_desk import Desk
 from data_gen.batch_results import Result, read_results
 from data_gen.batch_shards import Item, Roster, Shard, Terms
 from data_gen.budget import Budget
+from data_gen.engine import Work
 from data_gen.journal import Journal
 from data_gen.request import Request
 
@@ -24,6 +24,12 @@ MISSING = "no line in the results of the batch"
 TOGETHER = 256  # answers settled at once: one sync of the disk for all of them
 _WRONG = (400, 404, 413, 422)  # the request itself is refused, and will be again
 _UNRUN = ("batch_expired", "batch_cancelled")  # its turn never came
+
+
+class BatchWork(Work, Protocol):
+    """Work that can be told, before anything is asked, which requests the batches of an earlier process still hold."""
+
+    def claim(self, request: Request) -> None: ...
 
 
 @dataclass
@@ -55,14 +61,19 @@ class Tally:
 
 
 class Collector:
-    """Books result lines of one shard; `backend` is what raw lines say."""
+    """Books result lines of one shard.
+
+    failed: request id -> how often it has failed by now, of requests given back to the work; shared by all shards.
+    tries:  of a line, before it is given up.
+    backend, batch, sent: as raw lines have them.
+    """
 
     def __init__(
-        self, shard: Shard, journal: Journal, budget: Budget, terms: Terms, desk: Desk, tries: int,
-        *, backend: str = "batch", batch: str | None = None, sent: float | None = None,
+        self, shard: Shard, journal: Journal, budget: Budget, terms: Terms, work: Work, failed: dict[str, int],
+        tries: int, *, backend: str = "batch", batch: str | None = None, sent: float | None = None,
     ):  # fmt: skip
-        self.shard, self.journal, self.budget, self.terms, self.desk, self.tries = shard, journal, budget, terms, desk, tries
-        self.backend, self.batch, self.sent = backend, batch, sent
+        self.shard, self.journal, self.budget, self.terms, self.work = shard, journal, budget, terms, work
+        self.failed, self.tries, self.backend, self.batch, self.sent = failed, tries, backend, batch, sent
         self.roster, self.left, self.tally = Roster(shard), journal.open_attempts(shard.name), Tally()
         self._errors: dict[str, Result] = {}
 
@@ -133,9 +144,12 @@ class Collector:
 
     def _end(self, item: Item, why: str, again: bool, tries: int) -> Callable[[], None]:
         request: Request = item.request
-        if again and tries < self.tries:
-            return lambda: self.desk.again(request, tries)
-        return lambda: self.desk.gave_up(request, why)
+
+        def back() -> None:
+            self.failed[request.id] = tries
+            self.work.put_back(request)
+
+        return back if again and tries < self.tries else lambda: self.work.gave_up(request, why)
 
     def _count(self, result: Result) -> None:
         assert result.body is not None
@@ -171,7 +185,7 @@ class Collector:
         for first, (request, answer, reserved, cost, doubt) in zip(firsts, settled, strict=True):
             self.budget.settle(reserved, cost, doubt)
             if first:
-                self.desk.answered(request, answer)
+                self.work.answered(request, answer)
 
 
 def refusals(batch: dict[str, Any]) -> tuple[dict[int, str], set[str], str]:

@@ -18,13 +18,14 @@ from typing import Any, NamedTuple
 
 from data_gen.answer import Answer
 from data_gen.capabilities import Profile, body
-from data_gen.prices import Price, about_tokens, at_most_tokens
+from data_gen.client import PATHS
+from data_gen.engine import worst_cost
+from data_gen.prices import Price, about_tokens
 from data_gen.request import Request
 from tsjax.errors import UserError
 
 FOLDER = "batches"
 MOST_LINES, MOST_BYTES = 50_000, 190_000_000  # the vendor's limits: 50,000 requests, 200 MB
-PATHS = {"chat": "/chat/completions", "responses": "/responses"}
 _ELSEWHERE = ("model", "messages", "input")  # of a body: what a raw line keeps in fields of its own
 
 
@@ -51,9 +52,7 @@ class Terms:
         return cls(
             "/v1" + PATHS[endpoint],
             lambda request: body(request, endpoint, profile, strict=strict),
-            lambda request: price.worst(
-                at_most_tokens(request.messages, request.params.get("schema")), request.params["max_output_tokens"]
-            ),
+            lambda request: worst_cost(price, request),
             lambda _, answer: price.cost(answer.usage) if answer.usage else None,
             lambda request: round(sum(about_tokens(m["content"]) for m in request.messages)),
         )
@@ -101,7 +100,7 @@ class Shard:
         return cls(folder, row["shard"], row["input_sha256"], row["n"], row["bytes"], row["tokens"])
 
 
-class Draft:
+class ShardDraft:
     """A shard as it fills. Nothing of it counts before `close`."""
 
     def __init__(self, folder: Path, number: int, terms: Terms, limits: Limits = Limits()):

@@ -16,7 +16,7 @@ from typing import Any
 
 from data_gen.answer import Answer
 from data_gen.batch import Outcome, Pace, run_batches
-from data_gen.batch_shards import Draft, Limits, Terms
+from data_gen.batch_shards import Limits, ShardDraft, Terms
 from data_gen.budget import Budget
 from data_gen.capabilities import Profile
 from data_gen.client import Client
@@ -54,6 +54,13 @@ class Tales:
         assert taken.id not in self.given
         self.given[taken.id] = taken
         return taken
+
+    def claim(self, request: Request) -> None:
+        self.todo.remove(request)
+        self.given[request.id] = request
+
+    def put_back(self, request: Request) -> None:
+        self.todo.append(self.given.pop(request.id))
 
     def answered(self, request: Request, answer: Answer) -> None:
         assert self.given.pop(request.id) == request and request.factors
@@ -137,8 +144,8 @@ def result_line(name: str, text: str = "Once.", **more: Any) -> str:
     return json.dumps({"id": "x", "custom_id": name, "response": response, "error": None} | more) + "\n"
 
 
-STEPS = {"Journal": Journal, "VendorBatches": VendorBatches, "Draft": Draft}
-POINTS = ("Draft.close", "Journal.open", "Journal.batch", "VendorBatches.upload", "VendorBatches.create",
+STEPS = {"Journal": Journal, "VendorBatches": VendorBatches, "ShardDraft": ShardDraft}
+POINTS = ("ShardDraft.close", "Journal.open", "Journal.batch", "VendorBatches.upload", "VendorBatches.create",
           "VendorBatches.retrieve", "VendorBatches.download", "Journal.settle", "Journal.fail", "Journal._book")  # fmt: skip
 
 

@@ -32,7 +32,7 @@ def test_every_fault_of_batches(fault, tmp_path):
     rules = (Rule(fault, value=3 if fault == "stuck" else None),) if fault else ()
     with StubServer(Script(rules=rules, polls=2), answer=lambda body: "Once.") as server:
         outcome, work = asyncio.run(session(server.url, tmp_path, 10))
-        assert outcome.reason == "", outcome
+        assert outcome.reason == "done", outcome
         rows, costs = rows_of(tmp_path), check(tmp_path, server)
         assert {row["status"] for row in rows} == {"collected"}
         assert len(set(vendor_shards(server))) == len(vendor_shards(server)) == len(rows)
@@ -52,7 +52,7 @@ def test_a_line_that_the_vendor_blames_is_given_up_and_the_others_go_again(tmp_p
     with StubServer(script, answer=lambda body: "Once.") as server:
         outcome, work = asyncio.run(session(server.url, tmp_path, 10))
         failed = [row for row in rows_of(tmp_path) if row["state"] == "failed"]
-        assert outcome.reason == "" and 1 <= len(failed) == len(work.lost) < 5
+        assert outcome.reason == "done" and 1 <= len(failed) == len(work.lost) < 5
         assert len(check(tmp_path, server)) == len(work.answers) == 10 - len(failed)
         assert all("invalid_json_line" in why for why in work.lost.values())
 
@@ -63,6 +63,6 @@ def test_random_scripts(tmp_path):
         with StubServer(random_script(seed), answer=lambda body: "Once.") as server:
             pace = Pace(parallel=1 + seed % 3, limits=Limits(lines=2 + seed % 5), tries=9, empty=12)
             outcome, work = asyncio.run(session(server.url, run, 9, pace=pace, cap=10**12))
-            assert outcome.reason == "" and not work.lost, (seed, outcome, server.script.rules)
+            assert outcome.reason == "done" and not work.lost, (seed, outcome, server.script.rules)
             assert len(check(run, server)) == len(work.answers) == 9
             assert len(set(vendor_shards(server))) == len(vendor_shards(server)), seed

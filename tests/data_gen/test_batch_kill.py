@@ -40,7 +40,7 @@ def answers(run) -> dict[str, list]:
 
 def goes_on(server: StubServer, run) -> dict[str, list]:
     outcome, work = asyncio.run(session(server.url, run, N, pace=pace_of(LINES)))
-    assert outcome.reason == "" and work.finished and not work.lost, outcome
+    assert outcome.reason == "done" and work.finished and not work.lost, outcome
     assert len(check(run, server)) == N
     assert len(set(vendor_shards(server))) == len(vendor_shards(server))  # no shard has a second batch
     return answers(run)
