@@ -15,28 +15,26 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from data_gen.batch_collect import BatchWork, Collector, Tally, refusals
-from data_gen.batch_shards import FOLDER, Limits, Roster, Shard, ShardDraft, Terms, next_number
+from data_gen.batch_pack import claim, open_rows, pack
+from data_gen.batch_shards import FOLDER, Limits, Shard, Terms, next_number
 from data_gen.budget import Budget
 from data_gen.engine import ASKED, CAP, DONE
 from data_gen.failure import Failure, Kind
 from data_gen.journal import Journal
-from data_gen.request import Request
 from data_gen.vendor_batches import FINAL, VendorBatches
 from tsjax.atomic import write_json
 
 BACKEND = "batch"
-ENDED = ("collected", "abandoned")
 ENQUEUED = "token_limit_exceeded"
 TURNS = 6  # tries at creating a batch, with looks at the list between
 UPLOADS = 2  # more of the same file, where the vendor refuses a batch of it
 LOOK_AFTER = 5.0  # seconds: the list may be late to show a batch whose reply was lost
 LATE_POLLS = 5  # after the end, while the vendor names no file for results that it counted
-FRESH = 500  # lines between two turns of the event loop
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class Pace:
     patience: float = 26 * 3600.0
     tries: int = 5
     empty: int = 5
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass
@@ -103,7 +101,7 @@ class _Batches:
     ):  # fmt: skip
         self.journal, self.budget, self.vendor, self.terms, self.pace = journal, budget, vendor, terms, pace
         self.folder, self.progress, self.clock = run / FOLDER, {} if progress is None else progress, clock
-        self.open = [row for row in journal.open_batches() if row["status"] not in ENDED and row["backend"] == BACKEND]
+        self.open = open_rows(journal, BACKEND)
         self.work, self.failed = work, dict[str, int]()
         self.tasks: dict[asyncio.Task[Tally], Shard] = {}
         tokens = pace.limits.tokens
@@ -163,50 +161,22 @@ class _Batches:
         if row["status"] == "written" and not self.journal.open_attempts(shard.name):
             await self.journal.batch(shard.name, status="abandoned")
             return
-        roster = Roster(shard)
-        for name in self.journal.open_attempts(shard.name):
-            self.work.claim(roster[name].request)
-        roster.close()
+        claim(self.work, self.journal, shard)
         self._start(shard, row)
 
     async def _next_shard(self) -> Shard | None:
-        """As much as fits of what is to be sent, with money reserved, on disk and in the ledger."""
-        draft = ShardDraft(self.folder, self.number, self.terms, self.limits)
-        requests: list[Request] = []
-        reserves: list[int] = []
-        while (request := self.work.take()) is not None:
-            worst = self.terms.worst(request)
-            if not self.budget.reserve(worst):
-                self.capped = True
-                self.work.put_back(request)
-                break
-            if draft.add(request, self.failed.get(request.id, 0)):
-                self.failed.pop(request.id, None)
-                requests.append(request)
-                reserves.append(worst)
-                if draft.n % FRESH == 0:
-                    await asyncio.sleep(0)
-                continue
-            self.budget.settle(worst)
-            if draft.n:
-                self.work.put_back(request)
-                break
-            self.work.gave_up(request, "larger than a batch may be")
-        shard = draft.close()
-        if shard is None:
-            return None
-        self.number += 1
-        await self.journal.batch(shard.name, backend=BACKEND, status="written", written=time.time(), **shard.row())
-        await self.journal.open(requests, reserves, BACKEND, shard.name)
+        shard, self.capped = await pack(
+            self.work, self.journal, self.budget, self.terms, self.limits, self.folder, self.number, BACKEND, self.failed
+        )
+        self.number += shard is not None
         return shard
 
     async def _see_through(self, shard: Shard, row: Mapping[str, Any]) -> Tally:
         """One shard to its end."""
         self._show(shard, {"status": row.get("status", "written")})
         try:
-            batch = await self._batch(shard, row)
-            batch = await self._final(shard, batch, row)
-            return await self._collect(shard, batch, row)
+            name = await self._batch(shard, row)
+            return await self._collect(shard, await self._final(shard, name, row), row)
         except Failure as why:
             reasons = {Kind.QUOTA: "quota", Kind.PERMANENT: "refused", Kind.FATAL: "refused"}
             raise Stop(reasons.get(why.kind, "unreachable"), f"batch {shard.name}: {why}") from why

@@ -7,7 +7,7 @@ open say what is left.
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -65,15 +65,19 @@ class Collector:
 
     failed: request id -> how often it has failed by now, of requests given back to the work; shared by all shards.
     tries:  of a line, before it is given up.
+    others: request ids of other shards, whose lines may be in the same files.
+    billed: a line that is missing may have been paid for.
     backend, batch, sent: as raw lines have them.
     """
 
     def __init__(
         self, shard: Shard, journal: Journal, budget: Budget, terms: Terms, work: Work, failed: dict[str, int],
-        tries: int, *, backend: str = "batch", batch: str | None = None, sent: float | None = None,
+        tries: int, *, backend: str, batch: str | None = None, sent: float | None = None,
+        others: Container[str] = (), billed: bool = True,
     ):  # fmt: skip
         self.shard, self.journal, self.budget, self.terms, self.work = shard, journal, budget, terms, work
         self.failed, self.tries, self.backend, self.batch, self.sent = failed, tries, backend, batch, sent
+        self.others, self.billed = others, billed
         self.roster, self.left, self.tally = Roster(shard), journal.open_attempts(shard.name), Tally()
         self._errors: dict[str, Result] = {}
 
@@ -83,7 +87,8 @@ class Collector:
         for path in paths:
             for result in read_results(path):
                 if result.custom_id not in self.roster:
-                    self._strange(result)
+                    if result.custom_id not in self.others:
+                        self._strange(result)
                 elif result.body is None:
                     self._errors.setdefault(result.custom_id, result)
                 elif result.custom_id in self.tally.seen:
@@ -97,19 +102,24 @@ class Collector:
                     due = []
         await self._settle(due)
 
-    async def close(self, ran: bool) -> Tally:
-        """Ends the lines that have no answer. `ran`: the batch came to its end, so they had their turn."""
-        tally, whys = self.tally, dict[str, list[tuple[int, int, int]]]()
+    def count(self) -> Tally:
+        """What was read so far."""
+        tally = self.tally
         tally.ok = len(tally.seen)
         tally.errors = len(self._errors.keys() - tally.seen)
         tally.missing = self.shard.n - tally.ok - tally.errors
+        return tally
+
+    async def close(self, ran: bool) -> Tally:
+        """Ends the lines that have no answer. `ran`: the batch came to its end, so they had their turn."""
+        tally, whys = self.count(), dict[str, list[tuple[int, int, int]]]()
         ends: list[Callable[[], None]] = []
         for name, (attempt, reserved) in self.left.items():
             result, item = self._errors.get(name), self.roster[name]
-            doubt, why, again = reserved, MISSING, True
+            doubt, why, again = reserved if self.billed else 0, MISSING, True
             counts = ran
             if result is not None:
-                doubt = reserved if result.status == 200 else 0  # work was done, but what came can't be read
+                doubt = doubt if result.status == 200 else 0  # work was done, but what came can't be read
                 why = f"{result.status} {result.code}".strip()
                 again, counts = result.status not in _WRONG, result.code not in _UNRUN
             whys.setdefault(why, []).append((attempt, reserved, doubt))
