@@ -165,9 +165,8 @@ class _Batches:
         self._start(shard, row)
 
     async def _next_shard(self) -> Shard | None:
-        shard, self.capped = await pack(
-            self.work, self.journal, self.budget, self.terms, self.limits, self.folder, self.number, BACKEND, self.failed
-        )
+        shard, self.capped = await pack(self.work, self.journal, self.budget, self.terms, self.limits,
+                                        self.folder, self.number, BACKEND, self.failed)  # fmt: skip
         self.number += shard is not None
         return shard
 
@@ -242,7 +241,9 @@ class _Batches:
                         return view
             if self.clock() - changed > self.pace.patience:
                 told = f"{seen[0] if seen else 'out of reach'} for {self.pace.patience / 3600:g} hours"
-                raise Stop("stuck", f"batch {batch} (shard {shard.name}) is {told} without a change; run again to wait on")
+                raise Stop(
+                    "stuck", f"batch {batch} (shard {shard.name}) is {told} without a change; run again to wait on"
+                )
             await self.vendor.sleep(wait)
             wait = min(1.5 * wait, self.pace.poll_most)
 

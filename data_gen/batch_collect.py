@@ -51,7 +51,11 @@ class Tally:
         """As the ledger keeps it, beside the tokens that the vendor counted for the whole batch, if it told."""
         told = usage if isinstance(usage, dict) else {}
         given, made = told.get("input_tokens"), told.get("output_tokens")
-        apart = [given - self.tokens_in, made - self.tokens_out] if isinstance(given, int) and isinstance(made, int) else None
+        apart = (
+            [given - self.tokens_in, made - self.tokens_out]
+            if isinstance(given, int) and isinstance(made, int)
+            else None
+        )
         return {
             "n_ok": self.ok, "n_err": self.errors, "n_missing": self.missing, "n_doubled": self.doubled,
             "n_unknown": self.unknown, "n_unreadable": self.unreadable,
@@ -123,7 +127,9 @@ class Collector:
                 why = f"{result.status} {result.code}".strip()
                 again, counts = result.status not in _WRONG, result.code not in _UNRUN
             whys.setdefault(why, []).append((attempt, reserved, doubt))
-            ends.append(self._end(item, why if result is None else f"{why}: {result.error}", again, item.tries + counts))
+            ends.append(
+                self._end(item, why if result is None else f"{why}: {result.error}", again, item.tries + counts)
+            )
         await self.fail(whys)
         for end in ends:
             end()

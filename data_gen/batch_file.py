@@ -41,12 +41,11 @@ async def write(
     shards, capped, number = list[Shard](), False, next_number(run / FOLDER)
     failed = {} if failed is None else failed
     while not capped:
-        shard, capped = await pack(
-            work, journal, budget, terms, limits, run / FOLDER, number + len(shards), BACKEND, failed
-        )
-        if shard is None:
+        number_now = number + len(shards)
+        made, capped = await pack(work, journal, budget, terms, limits, run / FOLDER, number_now, BACKEND, failed)
+        if made is None:
             break
-        shards.append(shard)
+        shards.append(made)
     return shards
 
 
@@ -62,7 +61,9 @@ async def read(
     shards = [Shard.of(run / FOLDER, row) for row in open_rows(journal, BACKEND)]
     for path in paths:
         if not path.is_file():
-            raise UserError(expected=f"a result file at {path}", found="none", todo="give the files that the tool wrote")
+            raise UserError(
+                expected=f"a result file at {path}", found="none", todo="give the files that the tool wrote"
+            )
     names: set[str] = set()
     for shard in shards:
         roster = Roster(shard)
@@ -76,7 +77,8 @@ async def read(
                               backend=BACKEND, batch=shard.name, others=names, billed=False)  # fmt: skip
         await collector.read(*files)
         tally = collector.count()
-        if not collector.left and not tally.ok + tally.errors:  # killed before its lines had rows, or without its results
+        if not collector.left and not tally.ok + tally.errors:
+            # Killed before its lines had rows, or its results are gone though all of them were read.
             await journal.batch(shard.name, status="abandoned")
             continue
         closed = tally.ok + tally.errors == shard.n or (ended and tally.ok + tally.errors > 0)

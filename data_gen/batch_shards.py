@@ -26,6 +26,7 @@ from tsjax.errors import UserError
 
 FOLDER = "batches"
 MOST_LINES, MOST_BYTES = 50_000, 190_000_000  # the vendor's limits: 50,000 requests, 200 MB
+AROUND, MARGIN = 4, 1.2  # tokens of a message beside its text, and what the estimate of the text may be short of
 _ELSEWHERE = ("model", "messages", "input")  # of a body: what a raw line keeps in fields of its own
 
 
@@ -54,7 +55,7 @@ class Terms:
             lambda request: body(request, endpoint, profile, strict=strict),
             lambda request: worst_cost(price, request),
             lambda _, answer: price.cost(answer.usage) if answer.usage else None,
-            lambda request: round(sum(about_tokens(m["content"]) for m in request.messages)),
+            lambda request: sum(AROUND + round(MARGIN * about_tokens(m["content"])) for m in request.messages),
         )
 
 
@@ -199,7 +200,9 @@ class Roster:
         self._file.close()
 
     def _damaged(self, found: str) -> UserError:
-        return UserError(expected=f"the requests of a batch in {self.path}", found=found, todo="bring it back from a copy")
+        return UserError(
+            expected=f"the requests of a batch in {self.path}", found=found, todo="bring it back from a copy"
+        )
 
 
 def next_number(folder: Path) -> int:

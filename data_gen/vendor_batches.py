@@ -54,7 +54,10 @@ class VendorBatches:
         assert len(metadata) <= 16 and all(len(k) <= MOST_KEY and len(v) <= MOST_VALUE for k, v in metadata.items())
         try:
             reply = await self.sdk.batches.with_raw_response.create(
-                input_file_id=file, endpoint=url, completion_window=WINDOW, metadata=dict(metadata)  # type: ignore[arg-type]
+                input_file_id=file,
+                endpoint=url,
+                completion_window=WINDOW,
+                metadata=dict(metadata),  # type: ignore[arg-type]
             )
             return self._object(reply.content)
         except Exception as e:

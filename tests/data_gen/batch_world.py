@@ -56,8 +56,9 @@ class Tales:
         return taken
 
     def claim(self, request: Request) -> None:
-        self.todo.remove(request)
-        self.given[request.id] = request
+        if request.id not in self.given:
+            self.todo.remove(request)
+            self.given[request.id] = request
 
     def put_back(self, request: Request) -> None:
         self.todo.append(self.given.pop(request.id))

@@ -83,7 +83,8 @@ def test_results_are_read_leniently(tmp_path):
     lines = [
         good, result_line("b", **error), result_line("c", **expired), result_line("d", **vllm), result_line("e", **newer),
         result_line("f", response={"status_code": 0, "request_id": "", "body": None}), "\n", "[1]\n", "nonsense\n",
-        result_line("g", response={"status_code": 200, "body": {"id": "neither"}}), good.replace('"prompt_tokens": 5', '"x": NaN'),
+        result_line("g", response={"status_code": 200, "body": {"id": "neither"}}),
+        good.replace('"prompt_tokens": 5', '"x": NaN'),
         json.dumps({"response": None}) + "\n", "[" * 100_000 + "\n", '{"custom_id": 3}\n', "\xff\n", result_line("h")[:-40],
     ]  # fmt: skip
     path.write_bytes("".join(lines).encode("latin-1"))
