@@ -24,7 +24,7 @@ from data_gen.batch_pack import claim, open_rows, pack
 from data_gen.batch_shards import FOLDER, Limits, Shard, Terms, next_number
 from data_gen.budget import Budget
 from data_gen.engine import ASKED, CAP, DONE
-from data_gen.failure import Failure, Kind
+from data_gen.failure import QUOTA_CODES, Failure, Kind
 from data_gen.journal import Journal
 from data_gen.vendor_batches import FINAL, VendorBatches
 from tsjax.atomic import write_json
@@ -205,11 +205,11 @@ class _Batches:
             if why.kind is Kind.QUOTA or why.status in (401, 403):
                 break
             if why.status in (400, 404) and turn < UPLOADS:
-                file, known = None, True  # the file may be gone: once more with a new one
+                file = None  # it may be gone: once more with a new one
                 continue
             if why.kind in (Kind.PERMANENT, Kind.FATAL):
                 break
-            known = why.kind in (Kind.RATE, Kind.CAPACITY)  # nothing was done; else it may have been
+            known = known and why.kind in (Kind.RATE, Kind.CAPACITY)  # nothing was done; else it may have been
             await self.vendor.pause(turn, max(why.retry_after or 0.0, LOOK_AFTER))
         raise why
 
@@ -268,13 +268,15 @@ class _Batches:
         await self.journal.batch(name, status="collected", state=state, **tally.row(batch.get("usage")))
         if batch.get("input_file_id"):
             await self.vendor.delete(batch["input_file_id"])
+        if codes & QUOTA_CODES:
+            raise Stop("quota", why)
         if ENQUEUED in codes:
             self._shrink(shard, why)
         elif not tally.ok:
             self.empty += 1
             if self.empty >= self.pace.empty:
                 message = f"{self.empty} batches one after the other without an answer; the last is {name}, {state}"
-                raise Stop("empty", f"{message}: see {shard.file('error').name} and {name}.batch.json in {FOLDER}/")
+                raise Stop("empty", f"{message}: {why or f'see {name}.error.jsonl and {name}.batch.json in {FOLDER}/'}")
         return tally
 
     async def _fetch(self, file: str, path: Path, least: int) -> bool:
