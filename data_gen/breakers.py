@@ -14,7 +14,8 @@ IDS = re.compile(r"\b[a-z]{2,8}[_-](?=\w*\d)\w{6,}\b|\d+")  # what differs betwe
 class Breakers:
     """Told of every end of a call; `tripped()` is a sentence once the run should stop, for good.
 
-    silence:        seconds without an answer, while calls fail. A hold for rate is such a failure too.
+    silence:        seconds without an answer, while calls fail; a hold for rate is such a failure too. Give it twice the
+                    client's timeout at least, or a single call that timed out ends a run of few calls at once.
     error_share:    of the last `errors_over` ends, counting answers and errors but not RATE and CAPACITY, which are
                     the limiter's business. Judged only once there are so many.
     accepted_share: of the last `accepted_over` judged answers: fewer, and the prompt is broken. 0 turns it off.
@@ -23,7 +24,7 @@ class Breakers:
     def __init__(
         self,
         *,
-        silence: float = 600.0,
+        silence: float = 1200.0,
         error_share: float = 0.5,
         errors_over: int = 100,
         accepted_share: float = 0.05,

@@ -14,18 +14,17 @@ SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "1
 HUB_SPLITS = {"train": "train", "valid": "validation"}
 
 
-def card(manifest: Mapping[str, Any], licence: str | None = None) -> str:
-    """The card of a documents manifest that `curate` wrote. `licence`: given by the user since then."""
-    licence = licence or manifest["licence"]
-    return "\n".join((*_front(manifest, licence), *_body(manifest, licence))) + "\n"
+def card(manifest: Mapping[str, Any]) -> str:
+    """The card of a documents manifest that `curate` wrote."""
+    return "\n".join((*_front(manifest), *_body(manifest))) + "\n"
 
 
-def _front(m: Mapping[str, Any], licence: str | None) -> Iterator[str]:
+def _front(m: Mapping[str, Any]) -> Iterator[str]:
     """The block that the Hub reads. JSON strings are YAML strings."""
     count = sum(file["count"] for file in m["files"].values())
     yield "---"
-    if licence:
-        yield f"license: {json.dumps(licence)}"
+    if m["licence"]:
+        yield f"license: {json.dumps(m['licence'])}"
     if m["recipe"]["language"]:
         yield f"language:\n- {json.dumps(m['recipe']['language'])}"
     yield f"pretty_name: {json.dumps(m['recipe']['name'], ensure_ascii=False)}"
@@ -36,13 +35,13 @@ def _front(m: Mapping[str, Any], licence: str | None) -> Iterator[str]:
     yield "---\n"
 
 
-def _body(m: Mapping[str, Any], licence: str | None) -> Iterator[str]:
+def _body(m: Mapping[str, Any]) -> Iterator[str]:
     recipe, report = m["recipe"], m["report"]
     answers, documents = report["answers"], report["documents"]
     yield f"# {recipe['name']}\n"
     yield f"{recipe['about'] or 'The recipe does not say what it is about.'}\n"
-    yield "Synthetic documents, written by language models to the prompts of a recipe and checked by program. This card is "
-    yield "made from the manifest of the data set; nobody has read the documents for it.\n"
+    yield "Answers to the prompts of the recipe below, kept where they passed its checks. This card is made from the"
+    yield "manifest of the data set, which says nothing of anybody having read the documents.\n"
     yield "## Documents\n"
     yield from _table(
         ("split", "documents", "file"),
@@ -52,6 +51,7 @@ def _body(m: Mapping[str, Any], licence: str | None) -> Iterator[str]:
     yield "## How it was made\n"
     yield f"- answers: {answers['lines']}, sent from {answers['first_sent']} on, the last received {answers['last_received']}"
     yield f"- models that answered: {_counted(answers['models_served'])}; asked for: {_counted(answers['models_asked'])}"
+    yield f"- asked through: {_counted(answers['backends'])}"
     yield f"- parameters as sent: {_counted(answers['params'])}"
     yield f"- seed: {m['seed']}"
     tokens = answers["tokens"]
@@ -97,14 +97,14 @@ def _body(m: Mapping[str, Any], licence: str | None) -> Iterator[str]:
     yield "Measured over the accepted documents:\n"
     yield from _flat(report["diversity"])
     yield "\n## Known limits\n"
-    yield "- The texts are a model's: what they say is not checked for truth, and its habits show in them."
-    yield "- The checks of the recipe below were applied, and no others; the reasons above are what they found."
+    yield "- The checks of the recipe are all that the manifest knows of; truth, taste and harm are not among its numbers."
     yield f"- Edits that cleaning made: {_counted(report['edits'])}."
     if not near:
         yield "- Near copies were not looked for."
     if documents["missing"]:
         yield f"- The target of {documents['target']} documents was missed by {documents['missing']}."
     yield "\n## Licence and terms\n"
+    licence = m["licence"]
     yield f"Licence, as given by whoever made the data set: {licence}.\n" if licence else "No licence was given.\n"
     yield f"{m['terms']}\n" if m["terms"] else "No note on the terms of the models' vendors was given.\n"
     yield "## Recipe\n"
@@ -131,14 +131,10 @@ def _counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name or 'not told'} ({n})" for name, n in counts.items()) or "none"
 
 
-def _flat(values: Mapping[str, Any], path: str = "") -> Iterator[str]:
-    """A list item for each number, by the names above it; of lists the first few."""
+def _flat(values: Mapping[str, Any]) -> Iterator[str]:
+    """A list item for each measure; of those by key, the keys that are there (the most frequent ones)."""
     for name, value in values.items():
-        label = f"{path}{name}".replace("_", " ")
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{label}: ")
-        elif isinstance(value, list):
-            shown = [" ".join(map(str, one)) if isinstance(one, list | tuple) else str(one) for one in value[:10]]
-            yield f"- {label}: {', '.join(shown) or 'none'}"
-        else:
-            yield f"- {label}: {value}"
+        shown = (
+            ", ".join(f"{key} {one}" for key, one in value.items()) or "none" if isinstance(value, Mapping) else value
+        )
+        yield f"- {name.replace('_', ' ')}: {shown}"

@@ -25,6 +25,7 @@ PATHS = {"chat": "/chat/completions", "responses": "/responses"}
 KEPT = ("x-request-id", "retry-after", "retry-after-ms", "date", "openai-processing-ms")
 KEPT_START = "x-ratelimit-"
 CONNECT = 10.0  # seconds
+POOL = 8  # connections
 LONGEST_MESSAGE = 500
 OPEN_ENDS = (".local", ".internal", ".lan", ".localhost")
 
@@ -63,25 +64,35 @@ class Client:
         self.host = urlsplit(self.base_url).hostname or ""
         self.key = Key.read(key_env or (None if base_url else "OPENAI_API_KEY"))
         before_sending = min(CONNECT, timeout / 2)
-        http = openai.DefaultAsyncHttpxClient(
-            timeout=httpx2.Timeout(timeout, connect=before_sending, pool=timeout / 2),
-            limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
-            follow_redirects=False,  # they would carry prompts, and perhaps the key, to another host
-            trust_env=self.base_url.startswith("https:"),  # in clear no proxy may listen; a TLS tunnel may pass one
-        )
         # Said here, a header of the environment (OPENAI_CUSTOM_HEADERS) can't put another key in its place. Another
         # server than OpenAI's learns no organization or project of OpenAI's from the environment.
         headers = {"Authorization": f"Bearer {self.key.text}", "Content-Type": "application/json"}
-        if not self.host.endswith("openai.com"):
+        if not f".{self.host}".endswith(".openai.com"):
             headers |= {"OpenAI-Organization": openai.omit, "OpenAI-Project": openai.omit}
-        self.sdk = openai.AsyncOpenAI(
-            api_key=self.key.text,
-            base_url=self.base_url,
-            max_retries=0,
-            timeout=http.timeout,
-            http_client=http,
-            default_headers=headers,
-        )
+
+        trusted = httpx2.create_ssl_context()  # one for all pools: reading the certificates takes a while
+
+        def sdk(connections: int) -> Any:
+            http = openai.DefaultAsyncHttpxClient(
+                verify=trusted,
+                timeout=httpx2.Timeout(timeout, connect=before_sending, pool=timeout / 2),
+                limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
+                follow_redirects=False,  # they would carry prompts, and perhaps the key, to another host
+                trust_env=self.base_url.startswith("https:"),  # in clear no proxy may listen; a TLS tunnel may pass one
+            )
+            return openai.AsyncOpenAI(
+                api_key=self.key.text,
+                base_url=self.base_url,
+                max_retries=0,
+                timeout=http.timeout,
+                http_client=http,
+                default_headers=headers,
+            )
+
+        # The transport looks at every connection of a pool whenever a call begins or ends, so pools are small.
+        self._pools = [sdk(min(POOL, connections - at)) for at in range(0, connections, POOL)]
+        self._busy = [0] * len(self._pools)
+        self.sdk = self._pools[0]
         self._openai, self._httpx2 = openai, httpx2
         self._seen: weakref.WeakKeyDictionary[Any, bytes] = weakref.WeakKeyDictionary()
 
@@ -92,9 +103,12 @@ class Client:
         """Sends the request once. Raises Failure; UserError for a parameter that the model refuses (strict)."""
         asked, dropped = capabilities.body(request, self.endpoint, self.profile, tier=self.tier, strict=self.strict)
         data = json.dumps(asked, ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode()
+        pool = self._busy.index(min(self._busy))
+        self._busy[pool] += 1
         try:
             async with asyncio.timeout(self.timeout):
-                response = await self.sdk.post(PATHS[self.endpoint], cast_to=self._httpx2.Response, content=data)
+                sdk = self._pools[pool]
+                response = await sdk.post(PATHS[self.endpoint], cast_to=self._httpx2.Response, content=data)
                 await self._fresh(response)
             body = read_body(self.key.scrub_bytes(response.content))
         except Exception as why:
@@ -102,11 +116,14 @@ class Client:
         else:
             params = {name: value for name, value in asked.items() if name not in ("model", "messages", "input")}
             return Reply(response.status_code, body, self.kept(response.headers), params, tuple(dropped))
+        finally:
+            self._busy[pool] -= 1
         raise failure  # out here, so that it carries no exception that holds the request and its headers
 
     async def aclose(self) -> None:
         """Closes all connections."""
-        await self.sdk.close()
+        for sdk in self._pools:
+            await sdk.close()
 
     async def __aenter__(self) -> "Client":
         return self
@@ -177,7 +194,8 @@ def _done(body: dict[str, Any]) -> dict[str, Any]:
     """A response may say in a 200 that it failed."""
     if body.get("status") != "failed" or body["output"]:
         return body
-    error = body.get("error") if isinstance(body.get("error"), dict) else {}
+    given = body.get("error")
+    error = given if isinstance(given, dict) else {}
     code, message = str(error.get("code") or ""), str(error.get("message") or "the response failed")
     kind = Kind.RATE if code == "rate_limit_exceeded" else Kind.DOUBTFUL
     raise Failure(kind, message[:LONGEST_MESSAGE], status=200, code=code)

@@ -77,17 +77,15 @@ class Copies:
         return equal / HASHES
 
     def _round(self, rank: np.ndarray, first: int) -> np.ndarray:
-        """int64 [copies, 2]: documents that go, and those they are near, of which none goes in this round.
+        """int64 [copies, 2]: documents that go, and those they are near, which stay.
 
-        The search names one partner a document. If that one goes, the next round finds another, or none.
+        The search names the first partner of each. Where that one goes, or may yet, the next round decides.
         """
         partner = near(self._column, rank, self.threshold, first)
-        gone: dict[int, int] = {}
+        partner[:first] = -1
         late = np.flatnonzero(partner >= 0)
-        for number, other in zip(late.tolist(), partner[late].tolist(), strict=True):
-            if number >= first and other not in gone:
-                gone[number] = other
-        return np.array(list(gone.items()), np.int64).reshape(-1, 2)
+        late = late[partner[partner[late]] < 0]
+        return np.stack([late, partner[late]], axis=1)
 
     def _column(self, band: int) -> np.ndarray:
         return np.concatenate([np.load(path, mmap_mode="r", allow_pickle=False)[band] for path in self._parts])

@@ -1,7 +1,7 @@
 """Curation: raw answers -> documents, rejects and a report. It asks nobody, and can be done again at any time.
 
 The same answers and settings give the same bytes, whatever the order of lines and files in raw/, the workers and the
-interruptions. Memory: a range of indices at a time, and about 50 bytes a document, 130 where near copies are looked for.
+interruptions. Memory: some 200 MB, and about 50 bytes a document, 130 where near copies are looked for.
 """
 
 import json
@@ -24,7 +24,6 @@ from data_gen.copies import Copies, Marks, marks
 from data_gen.curator import Curator, answer_of, group_id, line_of
 from data_gen.documents import CARD, Lines, group_hash, open_splits, publish, validation
 from data_gen.factors import Sampler
-from data_gen.monitor import Monitor
 from data_gen.raw import read
 from data_gen.recipe import Recipe
 from data_gen.report import Kept, Spent
@@ -110,7 +109,7 @@ class _Curation:
         self.folder, self.work, self.recipe, self.settings, self.told = folder, work, recipe, settings, told
         self.workers, self.tell = workers, tell
         self.seed, self.target = settings["seed"], settings["target"]
-        self.spent, self.kept, self.monitor = Spent(), Kept(), Monitor(recipe)
+        self.spent, self.kept = Spent(), Kept()
         self.copies = Copies(work / "signatures", recipe.shape.near)
         # Of each accepted document: its request (16 bytes), its number in the answer, its index.
         self.requests, self.numbers, self.indices = bytearray(), array("i"), array("q")
@@ -128,7 +127,7 @@ class _Curation:
             survivors = np.flatnonzero((copies["exact"] < 0) & (copies["near"] < 0))[: self.target]
             exported = np.zeros(accepted.count, bool)
             exported[survivors] = True
-            groups = np.array([self._group(number) for number in survivors.tolist()], np.uint64)
+            groups = np.fromiter(map(self._group, survivors), np.uint64, len(survivors))
             validates = np.zeros(accepted.count, bool)
             validates[survivors] = validation(groups, self.settings["valid_fraction"])
             whose = self._whose(copies, first, given, ends)
@@ -198,8 +197,7 @@ class _Curation:
                 accepted.write(candidate.item)
                 self.requests += bytes.fromhex(candidate.request)
                 self.numbers.append(candidate.number)
-                self.indices.append(candidate.index)
-                self.monitor.add(candidate.finding.text, candidate.factors, candidate.finding)
+                self.indices.append(candidate.place)
             self.tell("examine", self.kept.sums.indices)
 
     def _group(self, number: int) -> int:
@@ -250,7 +248,7 @@ class _Curation:
                 "missing": max(0, (self.target or 0) - exported),
             },
             "coverage": self.kept.coverage(self.recipe, Sampler(self.recipe, self.seed).space),
-            "diversity": self.monitor.summary(),
+            "diversity": self.kept.sums.diversity.summary(),
             "edits": dict(sorted(edits.items(), key=lambda item: (-item[1], item[0]))),
         }
 

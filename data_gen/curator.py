@@ -18,9 +18,11 @@ from typing import Any, NamedTuple
 
 from data_gen.answer import Answer, read_answer
 from data_gen.copies import Marks, marks
+from data_gen.diversity import Diversity
 from data_gen.examine import Examiner, Finding
 from data_gen.factors import Sampler
 from data_gen.item import body, judged_text
+from data_gen.monitor import Monitor
 from data_gen.recipe import Recipe
 from data_gen.render import render
 
@@ -57,10 +59,8 @@ class Candidate(NamedTuple):
 
     request: str
     number: int  # of the document in its answer
-    index: int
+    place: int  # the index
     item: bytes  # JSON
-    finding: Finding
-    factors: Mapping[str, Any]
 
 
 @dataclass
@@ -77,6 +77,7 @@ class Judged:
     notes: Counter[str] = field(default_factory=Counter)
     labels: Counter[tuple[str, str]] = field(default_factory=Counter)
     edits: Counter[str] = field(default_factory=Counter)
+    diversity: Diversity = field(default_factory=Diversity)
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,10 @@ class Curator:
     def _sampler(self) -> Sampler:
         return Sampler(self.recipe, self.seed)
 
+    @cached_property
+    def _monitor(self) -> Monitor:
+        return Monitor(self.recipe)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return Curator, (self.recipe, self.seed, self.near)
 
@@ -112,13 +117,13 @@ class _Index:
 
     def __init__(self, curator: Curator, index: int, lines: list[bytes], judged: Judged, texts: list[str]):
         self.recipe, self.seed, self.index = curator.recipe, curator.seed, index
-        self.examiner, self.judged, self.texts = curator._examiner, judged, texts
+        self.examiner, self.monitor, self.judged, self.texts = curator._examiner, curator._monitor, judged, texts
         self.factors = curator._sampler.draw(index)
         self.rows: dict[tuple[int, int], list[dict[str, Any]]] = {}
         # Equal times and attempts don't come from one ledger; the lines' own bytes decide even then.
-        found = sorted(((row["received"], row["attempt"], line, row) for line in lines for row in [json.loads(line)]), key=_place)
+        rows = [(json.loads(line), line) for line in lines]
         seen: set[str] = set()
-        for *_, row in found:
+        for row, _ in sorted(rows, key=lambda one: (one[0]["received"], one[0]["attempt"], one[1])):
             if row["id"] in seen:
                 judged.notes[REPEATED] += 1
                 continue
@@ -164,7 +169,9 @@ class _Index:
     def _choose(self, rows: list[dict[str, Any]], step: int, sample: int, earlier: Mapping[str, str]) -> dict[str, Any]:
         if not step:
             return rows[0]
-        asked = render(self.recipe, step, self.factors, earlier, index=self.index, sample=sample, model="", overrides={})
+        asked = render(
+            self.recipe, step, self.factors, earlier, index=self.index, sample=sample, model="", overrides={}
+        )
         messages = [dict(message) for message in asked.messages]
         for row in rows:
             if row["messages"] == messages:
@@ -191,9 +198,10 @@ class _Index:
                 refused = refused or reason
                 continue
             item = self._item(chain, place, number, finding, made) | {"verdict": "accepted"}
-            self.judged.accepted.append(Candidate(chain[place][0]["id"], number, self.index, json.dumps(item).encode(), finding, self.factors))
+            self.judged.accepted.append(Candidate(chain[place][0]["id"], number, self.index, json.dumps(item).encode()))
             self.texts.append(judged_text(made))
             self.judged.edits.update(item["edits"])
+            self.judged.diversity.count(*self.monitor.habits(finding.text, self.factors, finding))
             taken = True
         self._count(chain, place, "" if taken else refused)
         if taken:
@@ -205,9 +213,7 @@ class _Index:
         for i in range(len(chain)):
             self.judged.steps[self.recipe.steps[i].name, reason if i == place else ""] += 1
 
-    def _reject(
-        self, chain: Sequence[Link], reason: str, finding: Finding, number: int = 0
-    ) -> None:
+    def _reject(self, chain: Sequence[Link], reason: str, finding: Finding, number: int = 0) -> None:
         place = len(chain) - 1
         text = finding.text or chain[-1][0]["text"]
         item = self._item(chain, place, number, finding, {"text": text})
@@ -255,7 +261,3 @@ class _Index:
                 unique.append(labels)
         digest = blake2b(json.dumps(unique).encode(), digest_size=8).digest()
         self.judged.combinations.append(int.from_bytes(digest, "little"))
-
-
-def _place(found: tuple[float, int, bytes, dict[str, Any]]) -> tuple[float, int, bytes]:
-    return found[:3]

@@ -37,7 +37,9 @@ def validation(groups: np.ndarray, fraction: float) -> np.ndarray:
     (but for the first few of a tiny set). Raises UserError where there are fewer than two groups.
     """
     if not 0 < fraction < 1:
-        raise UserError(expected="a valid_fraction above 0 and below 1", found=str(fraction), todo="choose one, such as 0.01")
+        raise UserError(
+            expected="a valid_fraction above 0 and below 1", found=str(fraction), todo="choose one, such as 0.01"
+        )
     distinct = np.unique(groups)
     if len(distinct) < 2:
         raise UserError(

@@ -71,7 +71,6 @@ class Generation:
             self._lock.close()
             raise
         totals = self.journal.ledger.totals()
-        self.tokens = totals.tokens_in + totals.tokens_out
         self.budget = Budget(order.cap, totals.cost, totals.doubt, totals.reserved)
         self.monitor, self.breakers = Monitor(order.recipe), Breakers()
         self.limiter = Limiter(
@@ -137,7 +136,7 @@ class Generation:
         new = plan.accepted - self._known_then
         return Snapshot(
             accepted=plan.accepted, target=self.order.target, answers=plan.known,
-            in_flight=self.engine.in_flight if self.engine else 0, tokens=self.tokens, settled=self.budget.settled,
+            in_flight=self.engine.in_flight if self.engine else 0, tokens=self.journal.tokens, settled=self.budget.settled,
             doubtful=self.budget.doubtful, reserved=self.budget.reserved, cap=self.budget.cap, limit=self.limiter.limit,
             left=passed / new * (self.order.target - plan.accepted) if new > 0 else None,
             vendor=", ".join(f"{state} {n}" for state, n in self.vendor.items()), alarms=tuple(self.monitor.alarms()),
@@ -150,6 +149,8 @@ class Generation:
 
     def _judged(self, assigned: Assignment, finding: Finding) -> None:
         self.breakers.judged(not finding.reason)
+        if why := self.breakers.tripped():
+            self.stop(why)
         self._seen(assigned, finding)
 
     def _finish(self, why: str, count: int) -> dict[str, Any]:
@@ -191,7 +192,7 @@ def backend_of(order: Order) -> Backend:
     if order.backend == "offline":
         from data_gen.offline.backend import Offline
 
-        return Offline()
+        return Offline(order.recipe)
     if order.backend == "replay":
         from data_gen.replay import Replay
 

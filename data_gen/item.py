@@ -18,8 +18,8 @@ def body(
     """`text`, and what it is made of: `messages` of a chat; `words`, `features` and `summary` that were asked for or
     given; of kind instruct also `story`, `sentence` and `instructions`.
 
-    finding: of the step that is the text; `texts`: of the other steps, by name. The instructions follow from the story's normal form and `seed`, as in `data_gen.instruct`. ValueError says, in one
-    stable word, why the text can't be a document.
+    finding: of the step that is the text; texts: of all steps, by name. The instructions follow from the story's normal
+    form and `seed`, as in `data_gen.instruct`. ValueError says, in one stable word, why there can be no document.
     """
     shape = recipe.shape
     asked = _asked(shape, factors, texts)
@@ -38,7 +38,13 @@ def body(
             drawn = instruct.draw(Document(story, story, asked), random, ood=None)
         except ValueError:
             raise ValueError("nothing_to_ask") from None
-        made = {"text": drawn.render(), "story": drawn.story, **asked, "sentence": drawn.sentence, "instructions": drawn.kinds}
+        made = {
+            "text": drawn.render(),
+            "story": drawn.story,
+            **asked,
+            "sentence": drawn.sentence,
+            "instructions": drawn.kinds,
+        }
     else:
         made = {"text": finding.text, **asked}
     _sound(made["text"])

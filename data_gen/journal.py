@@ -32,6 +32,7 @@ class Journal:
         self.ledger, self.raw = Ledger(run), RawWriter(run)
         self.lost = self._recover(run)
         self._last = self.ledger.last_attempt()
+        self.tokens = sum(self.ledger.totals()[-2:])  # of all answers, in and out
         self._thread = ThreadPoolExecutor(1, "journal")
         self._waiting: list[tuple[Entry, asyncio.Future[Any]]] = []
         self._writer: asyncio.Task[None] | None = None
@@ -73,6 +74,7 @@ class Journal:
             "price": self.price_id, "body": reply.body,
         }  # fmt: skip
         tokens = _tokens(reply.body)
+        self.tokens += sum(tokens)
         return await self._durable((row, lambda: self.ledger.settle(attempt, cost, doubt, *tokens, now)))
 
     async def fail(self, attempts: Sequence[int], why: str, doubt: Sequence[int] | None = None) -> None:

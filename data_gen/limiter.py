@@ -33,7 +33,8 @@ class Bucket:
 class Limiter:
     """Admits calls in the order of asking: concurrency that adapts, buckets, and a hold that counts for all.
 
-    concurrency: calls at once in the beginning; grows by one for as many answers as it is, halves on a rate limit.
+    concurrency: calls at once in the beginning. Doubles with every round of answers until the first rate limit, which
+                 halves it; then grows by one a round (as TCP does).
     most:        calls at once at any time.
     requests_per_minute, tokens_per_minute: the user's own limits. Those that `x-ratelimit-*` headers tell come on top.
     """
@@ -63,7 +64,7 @@ class Limiter:
         self.in_flight = 0
         self._tokens_in_flight = 0.0
         self._flight = 1.0  # seconds a call takes, smoothed
-        self._cut_at = -math.inf
+        self._cut_at, self._was_cut = -math.inf, False
         self._held_until = -math.inf
         self.hold_too_long: float | None = None  # seconds, the last Retry-After that was beyond obeying
 
@@ -118,7 +119,7 @@ class Limiter:
 
     def answered(self, headers: Mapping[str, str]) -> None:
         """A call brought an answer with these headers (names in lower case)."""
-        self._limit = min(float(self._most), self._limit + 1 / self._limit)
+        self._limit = min(float(self._most), self._limit + (1 / self._limit if self._was_cut else 1.0))
         self._freed.set()
         self._learn(headers)
 
@@ -126,7 +127,7 @@ class Limiter:
         """A call met a rate limit for the `attempt`-th time: fewer at once, and all hold. Returns the hold in seconds."""
         now = self._clock()
         if now - self._cut_at >= self._flight:  # the others of the same flight tell the same news
-            self._limit = max(1.0, self._limit / 2)
+            self._limit, self._was_cut = max(1.0, self._limit / 2), True
             self._cut_at = now
         if retry_after is not None and retry_after > LONGEST_HOLD:
             self.hold_too_long = retry_after

@@ -30,6 +30,7 @@ DEFAULTS: dict[str, float] = {
 LEAST = 100  # documents before there are alarms; fewer say little about shares
 _TOP = 10
 _CANDIDATES = 8  # documents of an equal band that a new one is compared with, the last ones
+_TOGETHER = 32  # texts whose signatures are made at once: three times as quick as one by one
 
 # Not in the small words of `word_tables`, and in so many stories for children that it says nothing about a model.
 _EVERYDAY = """
@@ -71,7 +72,7 @@ def validate(alarms: Mapping[str, Any]) -> None:
 class Monitor:
     """Counts over the last `window` accepted texts, and over as many findings for the accepted share.
 
-    The recipe's alarms override DEFAULTS. An added text costs about 0.3 ms, whatever the window.
+    The recipe's alarms override DEFAULTS. An added text costs about 0.2 ms, whatever the window.
     """
 
     def __init__(self, recipe: Recipe, window: int = 1000):
@@ -88,6 +89,7 @@ class Monitor:
         self._names: Counter[str] = Counter()
         self._words: Counter[str] = Counter()
         self._near = 0
+        self._new: list[tuple[str, str, list[str], set[str]]] = []  # text, opening, names, words
         self._buckets: dict[Hashable, deque[_Entry]] = {}
 
     def add(self, text: str, factors: Mapping[str, Any], finding: Finding) -> None:
@@ -95,27 +97,38 @@ class Monitor:
         self._verdicts.append(not finding.reason)
         if finding.reason or not text:
             return
-        if finding.messages:
-            text = " ".join(message["content"] for message in finding.messages)
+        self._new.append((told(text, finding), *self.habits(text, factors, finding)))
+        if len(self._new) >= _TOGETHER:
+            self._take_in()
+
+    def _take_in(self) -> None:
+        """Counts what was added since the last time."""
+        new, self._new = self._new, []
+        columns = signatures([text for text, *_ in new]).T.copy()
+        for column, (_, opening, names, words) in zip(columns, new, strict=True):
+            bands = tuple(enumerate(column.tolist()))
+            minhashes = column.view(np.uint16)
+            near = self._is_near(bands, minhashes)
+            entry = _Entry(opening, tuple(names), tuple(words), near, bands, minhashes)
+            self._entries.append(entry)
+            self._count(entry, 1)
+            for band in bands:
+                self._buckets.setdefault(band, deque()).append(entry)
+            if len(self._entries) > self.window:
+                self._forget()
+
+    def habits(self, text: str, factors: Mapping[str, Any], finding: Finding) -> tuple[str, list[str], set[str]]:
+        """The opening, names and stock words of an accepted text; what was asked for is in none of them."""
         asked = self._words_asked(factors)
         names = [name for name in finding.stats.get("names", ()) if name.lower() not in asked]
         # "lighthouse's" counts as it stands: rarely more often than "lighthouse", and this is a tenth of the time.
-        words = set(WORD.findall(text.lower())) - self._common - asked
+        words = set(WORD.findall(told(text, finding).lower())) - self._common - asked
         words.difference_update(name.lower() for name in finding.stats.get("names", ()))
-        column = signatures([text])[:, 0]
-        bands = tuple(enumerate(column.tolist()))
-        minhashes = column.view(np.uint16)
-        near = self._is_near(bands, minhashes)
-        entry = _Entry(finding.stats.get("opening", ""), tuple(names), tuple(words), near, bands, minhashes)
-        self._entries.append(entry)
-        self._count(entry, 1)
-        for band in bands:
-            self._buckets.setdefault(band, deque()).append(entry)
-        if len(self._entries) > self.window:
-            self._forget()
+        return finding.stats.get("opening", ""), names, words
 
     def alarms(self) -> list[str]:
         """What is wrong now, a sentence each with the numbers; none while there are few documents."""
+        self._take_in()
         found = []
         least = min(LEAST, self.window)
         if len(self._verdicts) >= least and self._accepted() < self.limits["acceptance"]:
@@ -145,15 +158,16 @@ class Monitor:
 
     def summary(self) -> dict[str, Any]:
         """For the report: shares of documents in the window, the most frequent first, and the entropy of openings."""
+        self._take_in()
         number = len(self._entries)
         return {
             "window": self.window,
             "documents": number,
             "accepted": round(self._accepted(), 4),
-            "opening_bits": round(_bits(self._openings), 3),
-            "openings": _shares(self._openings, number),
-            "names": _shares(self._names, number),
-            "stock_words": _shares(self._words, number),
+            "opening_bits": round(bits(self._openings), 3),
+            "openings": shares(self._openings, number),
+            "names": shares(self._names, number),
+            "stock_words": shares(self._words, number),
             "near_duplicates": round(self._near / number, 4) if number else 0.0,
         }
 
@@ -208,17 +222,24 @@ class Monitor:
         return asked
 
 
+def told(text: str, finding: Finding) -> str:
+    """The text without the marks of a chat."""
+    return " ".join(message["content"] for message in finding.messages) if finding.messages else text
+
+
 def _words_of(factor: Factor, label: str) -> frozenset[str]:
     single, phrases = wanted(label, factor.pos)
-    said = dict(zip(factor.labels, factor.texts, strict=True)).get(label, "")
+    said = factor.said.get(label, "")
     return single.union(*(phrase.split() for phrase in phrases), WORD.findall(said.lower()))
 
 
-def _shares(counts: Counter[str], number: int) -> dict[str, float]:
+def shares(counts: Counter[str], number: int) -> dict[str, float]:
+    """The most frequent keys, with their counts as shares of `number`."""
     top = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_TOP]
     return {key: round(count / number, 4) for key, count in top}
 
 
-def _bits(counts: Counter[str]) -> float:
+def bits(counts: Counter[str]) -> float:
+    """The entropy of counts."""
     total = sum(counts.values())
     return sum(count / total * math.log2(total / count) for count in counts.values())

@@ -70,7 +70,7 @@ class Prices:
         table = {model: _checked(model, row, path or BUNDLED)
                  for model, row in (bundled["models"] | _models(own, path)).items()}  # fmt: skip
         text = json.dumps({model: {k: str(v) for k, v in row.items()} for model, row in table.items()}, sort_keys=True)
-        source = f"{own.get('source', path)}, else {bundled['source']}" if path else bundled["source"]
+        source = f"{own.get('source', path.name)}, else {bundled['source']}" if path else bundled["source"]
         date = str(own.get("date", bundled["date"]))
         return cls(table, date, source, hashlib.sha256(text.encode()).hexdigest()[:16])
 

@@ -35,23 +35,30 @@ def push(folder: Path, repo: str, *, private: bool = True, licence: str | None =
     _check(manifest, folder, licence)
     token = os.environ.get(TOKEN)
     if not token:
-        raise UserError(expected=f"a token in ${TOKEN}", found="none", todo="set it to one that may write to the data set")
+        raise UserError(
+            expected=f"a token in ${TOKEN}", found="none", todo="set it to one that may write to the data set"
+        )
     hub = _hub()
-    text = card(manifest, licence)
-    paths = {name: out / name for name in (*SPLIT_FILES.values(), MANIFEST)} | {REPORT: folder / REPORT}
+    manifest["licence"] = licence or manifest["licence"]
+    paths = {name: out / name for name in SPLIT_FILES.values()} | {REPORT: folder / REPORT}
+    made = {MANIFEST: json.dumps(manifest, indent=2) + "\n", CARD: card(manifest)}
     operations = [hub.CommitOperationAdd(name, str(path)) for name, path in paths.items()]
-    operations.append(hub.CommitOperationAdd(CARD, text.encode()))
+    operations += [hub.CommitOperationAdd(name, text.encode()) for name, text in made.items()]
     api = hub.HfApi(endpoint=os.environ.get("HF_ENDPOINT"), token=token)
     try:
         address = str(api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True))
         if private and not api.repo_info(repo, repo_type="dataset").private:
             raise UserError(
-                expected="a private data set", found=f"{repo}, which is there and public", todo="name another, or push publicly"
+                expected="a private data set",
+                found=f"{repo}, which is there and public",
+                todo="name another, or push publicly",
             )
         api.create_commit(repo, operations, commit_message="Documents of tsjax generate", repo_type="dataset")
     except (hub.errors.HfHubHTTPError, hub.errors.HFValidationError, OSError) as e:
         raise UserError(
-            expected=f"the Hub to take {repo}", found=_line(e, token), todo=f"look at the name, and at the rights of ${TOKEN}"
+            expected=f"the Hub to take {repo}",
+            found=_line(e, token),
+            todo=f"look at the name, and at the rights of ${TOKEN}",
         ) from None
     return address
 
@@ -59,18 +66,26 @@ def push(folder: Path, repo: str, *, private: bool = True, licence: str | None =
 def _check(manifest: dict[str, Any], folder: Path, licence: str | None) -> None:
     if manifest.get("writer") != "generate":
         raise UserError(
-            expected="documents that curate wrote", found=f"those of {manifest.get('writer')!r}", todo="give the folder of a run"
+            expected="documents that curate wrote",
+            found=f"those of {manifest.get('writer')!r}",
+            todo="give the folder of a run",
         )
     if not (licence or manifest["licence"]):
         raise UserError(
-            expected="a licence for the data set", found="none", todo="give one (such as cc-by-4.0); none is taken for granted"
+            expected="a licence for the data set",
+            found="none",
+            todo="give one (such as cc-by-4.0); none is taken for granted",
         )
     if licence and manifest["licence"] and licence != manifest["licence"]:
         raise UserError(
-            expected=f"the licence {manifest['licence']} that the documents were made with", found=licence, todo="curate them again"
+            expected=f"the licence {manifest['licence']} that the documents were made with",
+            found=licence,
+            todo="curate them again",
         )
     if not (folder / REPORT).exists() or sha256_file(folder / REPORT) != manifest["report_sha256"]:
-        raise UserError(expected=f"{folder / REPORT} of these documents", found="another or none", todo="curate the run again")
+        raise UserError(
+            expected=f"{folder / REPORT} of these documents", found="another or none", todo="curate the run again"
+        )
 
 
 def _hub() -> Any:

@@ -26,7 +26,8 @@ class Spent:
         self.tokens: Counter[str] = Counter()
         self.first, self.last = float("inf"), float("-inf")
         self.by: dict[str, Counter[str]] = {
-            key: Counter() for key in ("runs", "models_asked", "models_served", "finish", "backends", "prices", "params")
+            key: Counter()
+            for key in ("runs", "models_asked", "models_served", "finish", "backends", "prices", "params")
         }
 
     def add(self, row: Mapping[str, Any], answer: Answer) -> None:
@@ -41,7 +42,15 @@ class Spent:
         self.first = min(self.first, row["sent"] or row["received"])
         self.last = max(self.last, row["received"])
         params = json.dumps(row["params"], sort_keys=True)
-        told = (row["run"], row["model"], answer.model or "not told", answer.finish, row["backend"], row["price"], params)
+        told = (
+            row["run"],
+            row["model"],
+            answer.model or "not told",
+            answer.finish,
+            row["backend"],
+            row["price"],
+            params,
+        )
         for counts, value in zip(self.by.values(), told, strict=True):
             counts[value] += 1
 
@@ -68,6 +77,7 @@ class Kept:
         self.sums.indices += judged.indices
         for name in ("steps", "notes", "labels", "edits"):
             getattr(self.sums, name).update(getattr(judged, name))
+        self.sums.diversity.add(judged.diversity)
         self.combinations.append(np.array(judged.combinations, np.uint64))
 
     def acceptance(self, recipe: Recipe) -> dict[str, Any]:

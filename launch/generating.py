@@ -1,6 +1,7 @@
 """A run of `tsjax generate` at work: its progress, the signals it hears, and how it ended."""
 
 import asyncio
+import re
 import signal
 import time
 from pathlib import Path
@@ -61,7 +62,7 @@ async def show_progress(generation: Generation) -> None:
             await asyncio.sleep(0.25 if console.is_terminal else EVERY)
             now = generation.snapshot()
             for alarm in now.alarms:
-                if (kind := alarm.split(":")[0]) not in told:
+                if (kind := re.sub(r"[0-9.]+", "", alarm)) not in told:  # once, whatever its numbers
                     told.add(kind)
                     console.print(f"alarm: {alarm}", markup=False)
             live.update(line(now), refresh=True)

@@ -36,6 +36,11 @@ def variants(template: str) -> tuple[str, ...]:
     return tuple("".join(reading) for reading in itertools.product(*choices))
 
 
+def readings(*templates: str) -> tuple[str, ...]:
+    """All readings of several templates that may stand for each other."""
+    return tuple(text for template in templates for text in variants(template))
+
+
 def beat(*templates: str) -> Beat:
     """One part of a plot: templates that may stand for each other."""
     return tuple(variants(template) for template in templates)

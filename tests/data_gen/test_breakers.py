@@ -32,6 +32,13 @@ def test_21_errors_of_512_stop_nothing():
             assert breakers.tripped() is None
 
 
+def test_errors_that_left_the_window_are_forgotten():
+    breakers = Breakers(error_share=0.25, clock=Clock())
+    for i in range(5000):
+        breakers.failed(failure()) if i % 5 == 0 else breakers.succeeded()
+        assert breakers.tripped() is None, i
+
+
 def test_few_calls_say_nothing_and_half_of_a_hundred_is_not_more_than_half():
     breakers = Breakers(clock=Clock())
     for _ in range(50):

@@ -144,14 +144,24 @@ def test_a_waiter_cancelled_while_held_takes_nothing(time):
     assert limit.in_flight == 1 and time.now == pytest.approx(1100)
 
 
-def test_concurrency_grows_by_one_and_halves_once_a_flight(time):
-    limit = limiter(time, 16, 20)
-    for _ in range(16):
+def test_concurrency_doubles_until_the_first_limit_and_then_grows_by_one(time):
+    limit = limiter(time, 4, 128)
+    for expected in (8, 16, 32):
+        for _ in range(limit.limit):
+            limit.answered({})
+        assert limit.limit == expected
+    limit.limited(None)
+    assert limit.limit == 16
+    for _ in range(17):
         limit.answered({})
-    assert limit.limit in (16, 17)
-    for _ in range(200):
+    assert limit.limit == 17
+    for _ in range(20_000):
         limit.answered({})
-    assert limit.limit == 20
+    assert limit.limit == 128
+
+
+def test_concurrency_halves_once_a_flight(time):
+    limit = limiter(time, 20, 20)
 
     async def main() -> None:
         for _ in range(3):  # flights of 2 s
