@@ -94,6 +94,10 @@ class Engine:
                         await asyncio.wait_for(self._changed.wait(), 1.0)
                 else:
                     break  # nothing to ask and nothing on its way: the work has less than it wants
+        except asyncio.CancelledError:  # the rows of what is on its way stay open: the next start doubts them
+            for task in running:
+                task.cancel()
+            raise
         finally:
             self._stopping.set()
             if running:

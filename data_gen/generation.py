@@ -1,7 +1,6 @@
 """A run of `tsjax generate`: from an order to documents, continued where it was left."""
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,24 +11,23 @@ from data_gen.assignment import Assignment
 from data_gen.breakers import Breakers
 from data_gen.budget import Budget
 from data_gen.curate import curate
-from data_gen.engine import DONE, Backend, Engine
+from data_gen.engine import DONE
 from data_gen.examine import Finding
 from data_gen.factors import Sampler
 from data_gen.journal import Journal
 from data_gen.ledger import Ledger
-from data_gen.limiter import Limiter
 from data_gen.monitor import Monitor
 from data_gen.order import Order
 from data_gen.plan import Plan
-from data_gen.prices import Price, Prices, Tier
+from data_gen.prices import Prices
 from data_gen.raw import read
+from data_gen.senders import Books, Sender, price_of, sender_of
 from tsjax.atomic import write_json
 from tsjax.errors import UserError
 from tsjax.lock import LOCK, lock
 
 SHORT = "every candidate was asked"
 STATES = ("attempts", "settled", "extra", "doubtful", "failed", "open")
-FREE = ("offline", "replay")
 
 
 @dataclass(frozen=True)
@@ -38,79 +36,72 @@ class Snapshot:
 
     accepted: int
     target: int
-    answers: int  # documents known to be good or not
+    known: int  # documents that are accepted or not, for good
     in_flight: int
     tokens: int
     settled: int
     doubtful: int
     reserved: int
     cap: int | None
-    limit: int  # calls at once that the limiter allows now
     left: float | None
-    vendor: str  # state of the batches, if any
+    state: str  # of the sender
     alarms: tuple[str, ...]
 
 
 class Generation:
-    """One run folder at work; `with` closes it. `begin` refuses another order's folder, the lock another process."""
+    """One run folder at work; `with` closes it. Another order's folder is refused, and one that another process has."""
 
-    def __init__(self, out: Path, order: Order, backend: Callable[[Order], Backend] | None = None):
-        self.out, self.order = out, order
-        self.price = price_of(order)
-        prices = {**asdict(self.price), "date": Prices.load(order.prices).date, "id": Prices.load(order.prices).id}
-        if order.cap is None and self.price.worst(1, 1):
+    def __init__(self, out: Path, order: Order, sender: Sender | None = None):
+        price, table = price_of(order), Prices.load(order.prices)
+        if order.cap is None and price.worst(1, 1):
             raise UserError(
                 expected="a cap on the money: --cap USD", found=f"none, and {order.model} costs money",
                 todo="see `tsjax generate ... --estimate`, then choose a cap",
             )  # fmt: skip
-        self.backend = (backend or backend_of)(order)  # whatever it refuses, it refuses before there is a folder
+        self.out, self.order = out, order
+        self.sender = sender or sender_of(order)  # whatever it refuses, it refuses before there is a folder
         new = not out.exists()
         self._lock = lock(out, todo="wait for it, or choose another folder")
         try:
-            self.manifest = orders.begin(out, order, prices)
-            self.journal = Journal(out, self.manifest["run"], prices["id"])
+            self.manifest = orders.begin(out, order, {**asdict(price), "date": table.date, "id": table.id})
+            journal = Journal(out, self.manifest["run"], table.id)
         except BaseException:
-            self._close()
+            self._unlock()
             if new:
                 out.rmdir()
             raise
-        totals = self.journal.ledger.totals()
-        self.budget = Budget(order.cap, totals.cost, totals.doubt, totals.reserved)
-        self.monitor, self.breakers = Monitor(order.recipe), Breakers()
-        self.limiter = Limiter(
-            min(16, order.concurrency), order.concurrency, order.requests_per_minute, order.tokens_per_minute
-        )
+        totals = journal.ledger.totals()
+        budget = Budget(order.cap, totals.cost, totals.doubt, totals.reserved)
+        self.books = Books(out, journal, budget, Breakers(silence=max(600.0, 3 * order.timeout)), price)
+        self.monitor = Monitor(order.recipe)
         self.plan = Plan(
             order.recipe, Sampler(order.recipe, order.seed), order.model, target=order.target, candidates=order.most,
             overrides=order.overrides, patient=order.backend not in ("batch", "file"), judged=self._seen,
         )  # fmt: skip
         self.restored = self.plan.restore(read(out))
         self.plan.judged = self._judged
-        self.started, self._known_then = time.monotonic(), self.plan.accepted
-        self.vendor: dict[str, Any] = {}
-        self.engine: Engine | None = None
+        self.started, self._good_then = time.monotonic(), self.plan.good
         self.stopping = ""  # why, once it was told to stop
 
     def __enter__(self) -> "Generation":
         return self
 
     def __exit__(self, *_: Any) -> None:
-        self._close()
+        self._unlock()
 
-    def _close(self) -> None:
+    def _unlock(self) -> None:
         (self.out / LOCK).unlink(missing_ok=True)
         self._lock.close()
 
     def stop(self, why: str) -> None:
         """Sends nothing more; what is on its way is waited for."""
         self.stopping = self.stopping or why
-        if self.engine:
-            self.engine.stop(why)
+        self.sender.stop(why)
 
     async def run(self) -> dict[str, Any]:
         """Sends until the target is accepted, or something stops it; then curates. Returns the manifest.
 
-        `manifest["stopped"]` says why it ended: DONE, CAP, SHORT, a breaker's sentence, or what `stop` was given.
+        `manifest["stopped"]` says why it ended: DONE, CAP, SHORT, WAITING, a breaker's sentence, or what `stop` was given.
         """
         try:
             while True:
@@ -122,33 +113,28 @@ class Generation:
                 if self.plan.exhausted:
                     why = SHORT
                     break
-                self.plan.target += short  # near copies were found among those that were accepted
+                self.plan.target += short  # copies, or near ones, were found among those that were accepted
         finally:
             await self.close()
         return self._finish(why, count)
 
-    async def close(self) -> None:
-        """Closes connections and books."""
-        if hasattr(self.backend, "aclose"):
-            await self.backend.aclose()
-        await self.journal.close()
-
     async def send(self) -> str:
         """Sends until the plan has what it wants, or something stops it; returns why it ended."""
-        self.engine = Engine(
-            self.backend, self.journal, self.budget, self.price, self.limiter, self.breakers, 2 * self.order.concurrency
-        )
-        return await self.engine.run(self.plan)
+        return await self.sender.send(self.plan, self.books)
+
+    async def close(self) -> None:
+        """Closes connections and books."""
+        await self.sender.close()
+        await self.books.journal.close()
 
     def snapshot(self) -> Snapshot:
-        plan, passed = self.plan, time.monotonic() - self.started
-        new = plan.accepted - self._known_then
+        plan, budget, passed = self.plan, self.books.budget, time.monotonic() - self.started
+        new = plan.good - self._good_then
         return Snapshot(
-            accepted=plan.accepted, target=self.order.target, answers=plan.known,
-            in_flight=self.engine.in_flight if self.engine else 0, tokens=self.journal.tokens, settled=self.budget.settled,
-            doubtful=self.budget.doubtful, reserved=self.budget.reserved, cap=self.budget.cap, limit=self.limiter.limit,
-            left=passed / new * (self.order.target - plan.accepted) if new > 0 else None,
-            vendor=", ".join(f"{state} {n}" for state, n in self.vendor.items()), alarms=tuple(self.monitor.alarms()),
+            accepted=plan.good, target=self.order.target, known=plan.known, in_flight=self.sender.in_flight,
+            tokens=self.books.journal.tokens, settled=budget.settled, doubtful=budget.doubtful, reserved=budget.reserved,
+            cap=budget.cap, left=passed / new * max(0, self.order.target - plan.good) if new > 0 else None,
+            state=self.sender.state, alarms=tuple(self.monitor.alarms()),
         )  # fmt: skip
 
     def _seen(self, assigned: Assignment, finding: Finding) -> None:
@@ -157,8 +143,8 @@ class Generation:
                 self.monitor.add(text, assigned.factors, finding)
 
     def _judged(self, assigned: Assignment, finding: Finding) -> None:
-        self.breakers.judged(not finding.reason)
-        if why := self.breakers.tripped():
+        self.books.breakers.judged(not finding.reason)
+        if why := self.books.breakers.tripped():
             self.stop(why)
         self._seen(assigned, finding)
 
@@ -188,29 +174,3 @@ def curated(out: Path, order: Order) -> int:
         licence=order.licence or None, terms=order.terms or None, about={"model": order.model, "host": order.host},
     )  # fmt: skip
     return report["documents"]["train"] + report["documents"]["valid"]
-
-
-def price_of(order: Order) -> Price:
-    """What a call of this order costs; nothing where no vendor is asked."""
-    tier: Tier = "batch" if order.backend == "batch" else order.tier
-    return Prices.load(order.prices).of(order.model, tier, free=order.free or order.backend in FREE)
-
-
-def backend_of(order: Order) -> Backend:
-    """The backend that answers this order's calls."""
-    if order.backend == "offline":
-        from data_gen.offline.backend import Offline
-
-        return Offline(order.recipe)
-    if order.backend == "replay":
-        from data_gen.replay import Replay
-
-        assert order.replay is not None
-        return Replay(order.replay)
-    from data_gen.capabilities import profile
-    from data_gen.client import Client
-
-    return Client(
-        base_url=order.base_url, key_env=order.key_env, endpoint=order.backend, timeout=order.timeout,
-        profile=profile(order.model, order.models), tier=order.tier, strict=order.strict, connections=order.concurrency,
-    )  # fmt: skip

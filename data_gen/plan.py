@@ -55,6 +55,11 @@ class Plan:
         return len(self._assigned)
 
     @property
+    def good(self) -> int:
+        """Accepted documents, those that an unknown index stands before included."""
+        return self.accepted + self._good
+
+    @property
     def known(self) -> int:
         """Documents that are accepted or not, for good."""
         return self._frontier + len(self._known)
@@ -118,8 +123,8 @@ class Plan:
     def _enough(self) -> bool:
         share = 1.0
         if not self.patient and self.known:
-            share = max(LEAST_SHARE, (self.accepted + self._good) / self.known)
-        return self.accepted + self._good + self.open * share >= self.target
+            share = max(LEAST_SHARE, self.good / self.known)
+        return self.good + self.open * share >= self.target
 
     def _next_index(self) -> int:
         self._next = max(self._next, self._frontier)

@@ -174,7 +174,7 @@ def status(arguments: argparse.Namespace) -> int:
 def resume(arguments: argparse.Namespace) -> int:
     from launch.generating import run
 
-    return run(arguments.folder, order_in(arguments))
+    return run(arguments.folder, order_in(arguments), arguments.results)
 
 
 def order_in(arguments: argparse.Namespace) -> Any:
@@ -238,8 +238,8 @@ def show(order: Any, count: int) -> None:
 
 def print_estimate(order: Any) -> None:
     from data_gen.estimate import estimate
-    from data_gen.generation import price_of
     from data_gen.prices import Prices, dollars
+    from data_gen.senders import price_of
 
     price, table = price_of(order), Prices.load(order.prices)
     found = estimate(order, price)

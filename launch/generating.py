@@ -4,6 +4,7 @@ import asyncio
 import re
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +14,31 @@ from data_gen.engine import CAP, DONE
 from data_gen.generation import SHORT, Generation, Snapshot
 from data_gen.order import Order
 from data_gen.prices import DOLLAR, dollars
+from data_gen.senders import WAITING, Files, sender_of
 from launch.console import Printer
 from tsjax.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_REQUEUE, UserError
 
 EVERY = 10.0  # seconds between two lines of progress, where there is no terminal
 
 
-def run(out: Path, order: Order) -> int:
+def run(out: Path, order: Order, results: Sequence[Path] = ()) -> int:
+    """Works on the run until it is done or stopped; the exit code. `results`: files that answer a file backend's shards."""
     began = time.monotonic()
-    with Generation(out, order) as generation:
+    sender = sender_of(order, results)
+    with Generation(out, order, sender) as generation:
         if generation.restored:
-            print(f"{generation.restored:,} answers are there already; {generation.plan.accepted:,} documents accepted")
-        if generation.journal.lost:
+            print(f"{generation.restored:,} answers are there already; {generation.plan.good:,} documents accepted")
+        if generation.books.journal.lost:
             print(
-                f"{generation.journal.lost} calls had no answer when the last process ended: possibly billed, asked again"
+                f"{generation.books.journal.lost} calls had no answer when the last process ended: possibly billed, asked again"
             )
-        manifest = asyncio.run(drive(generation))
+        try:
+            manifest = asyncio.run(drive(generation))
+        except asyncio.CancelledError:
+            print(f"left; what was on its way counts as possibly billed; tsjax generate resume {out} continues")
+            return EXIT_INTERRUPTED if generation.stopping == "SIGINT" else EXIT_REQUEUE
+    if isinstance(sender, Files) and sender.waiting:
+        print("run these, then tsjax generate resume " + str(out) + ":", *sender.waiting, sep="\n  ")
     return ended(out, manifest, time.monotonic() - began)
 
 
@@ -87,14 +97,14 @@ def line(now: Snapshot) -> str:
     if now.doubtful:
         money += f" + {dollars(now.doubtful)} in doubt"
     parts = [
-        f"{now.accepted:,}/{now.target:,} accepted of {now.answers:,}",
-        f"{now.in_flight} in flight (limit {now.limit})",
+        f"{now.accepted:,}/{now.target:,} accepted of {now.known:,}",
+        f"{now.in_flight:,} in flight",
         f"{now.tokens:,} tokens",
         money + (f" of {dollars(now.cap)}" if now.cap is not None else ""),
     ]
     if now.left is not None:
         parts.append(f"{_span(now.left)} left")
-    return "  ".join([*parts, *([now.vendor] if now.vendor else [])])
+    return "  ".join([*parts, *([now.state] if now.state else [])])
 
 
 def _span(seconds: float) -> str:
@@ -116,6 +126,8 @@ def ended(out: Path, manifest: dict[str, Any], seconds: float) -> int:
             f"tsjax prepare {out / 'documents'} --out SHARDS makes shards of them; {out / 'report.json'} tells about them"
         )
         return EXIT_DONE
+    if why == WAITING:
+        return EXIT_REQUEUE
     if why in ("SIGINT", "SIGTERM"):
         print(f"saved; tsjax generate resume {out} continues")
         return EXIT_INTERRUPTED if why == "SIGINT" else EXIT_REQUEUE

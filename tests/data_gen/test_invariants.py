@@ -49,7 +49,7 @@ def test_books_and_answers_hold_over_random_scripts(tmp_path, group):
     for seed in range(group, SCRIPTS, 8):
         out = tmp_path / f"run-{seed}"
         with StubServer(random_script(seed)) as server:
-            why, plan, budget = runs.run(out, made, server.url, target=12)
+            why, plan, _ = runs.run(out, made, server.url, target=12)
             server.settle()
             assert why == DONE and plan.finished, (seed, why)
             check_books(out, server)
