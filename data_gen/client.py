@@ -73,9 +73,10 @@ class Client:
         self.host = urlsplit(self.base_url).hostname or ""
         self.key = Key.read(key_env or (None if base_url else "OPENAI_API_KEY"))
         before_sending = min(CONNECT, timeout / 2)
+        spare = max(16, connections // 4)  # the pool looks at each idle connection for each call: 128 cost 2 ms a call
         http = openai.DefaultAsyncHttpxClient(
             timeout=httpx2.Timeout(timeout, connect=before_sending, pool=timeout / 2),
-            limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
+            limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=spare),
             follow_redirects=False,  # they would carry prompts, and perhaps the key, to another host
             trust_env=self.base_url.startswith("https:"),  # in clear no proxy may listen; a TLS tunnel may pass one
         )
