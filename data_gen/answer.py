@@ -1,9 +1,11 @@
 """What a vendor answered, read leniently: both APIs' envelopes, whole or not, become one shape."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")  # as vendors call it
 STOP, LENGTH, FILTER, REFUSAL, EMPTY = "stop", "length", "content_filter", "refusal", "empty"
 
 
@@ -47,8 +49,12 @@ class Reply:
     dropped: tuple[str, ...] = ()
 
 
-def read_answer(body: Mapping[str, Any]) -> Answer:
-    """The answer in the JSON of a chat completion or a response. ValueError where it is neither."""
+def read_answer(body: Mapping[str, Any], sent: Mapping[str, Any] | None = None) -> Answer:
+    """The answer in the JSON of a chat completion or a response. ValueError where it is neither.
+
+    sent: the parameters it was asked with. An answer as long as its limit counts as cut whatever it says of itself:
+          some servers call it completed (`transformers serve`, responses).
+    """
     if "choices" in body:
         text, finish, refusal = _chat(body)
     elif isinstance(body.get("output"), list):
@@ -59,7 +65,10 @@ def read_answer(body: Mapping[str, Any]) -> Answer:
         finish = REFUSAL
     elif finish == STOP and not text.strip():
         finish = EMPTY
-    return Answer(text, finish, _usage(body.get("usage")), refusal, _text(body.get("model")),
+    usage = _usage(body.get("usage"))
+    if finish == STOP and usage and usage.output >= _limit(sent or {}):
+        finish = LENGTH
+    return Answer(text, finish, usage, refusal, _text(body.get("model")),
                   _text(body.get("system_fingerprint")), _text(body.get("service_tier")))  # fmt: skip
 
 
@@ -99,6 +108,11 @@ def _usage(usage: Any) -> Usage | None:
         _count(inside, "cache_write_tokens") or 0,
         _count(outside, "reasoning_tokens") or 0,
     )
+
+
+def _limit(sent: Mapping[str, Any]) -> float:
+    found = (sent[name] for name in LIMITS if isinstance(sent.get(name), int))
+    return next(found, math.inf)
 
 
 def _count(of: Any, *names: str) -> int | None:

@@ -42,7 +42,7 @@ def group_id(recipe: Recipe, seed: int, index: int) -> str:
 def answer_of(row: Mapping[str, Any]) -> Answer:
     """The answer of a raw line, with the finish UNREADABLE where there is none."""
     try:
-        return read_answer(row["body"])
+        return read_answer(row["body"], row["params"])
     except (ValueError, TypeError):
         return Answer("", UNREADABLE)
 

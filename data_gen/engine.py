@@ -17,8 +17,8 @@ from data_gen.breakers import Breakers, hopeless
 from data_gen.budget import Budget
 from data_gen.failure import Failure, Kind
 from data_gen.journal import Journal
-from data_gen.limiter import Limiter
-from data_gen.prices import Price, at_most_tokens
+from data_gen.limiter import LONGEST_HOLD, Limiter
+from data_gen.prices import Price, about_tokens, at_most_tokens
 from data_gen.request import Request
 
 TRIES = 6  # of a request that fails without a bill
@@ -115,7 +115,7 @@ class Engine:
     async def _one(self, work: Work, request: Request) -> None:
         """One request to its answer, however often it takes; gives up, or leaves it for the next start."""
         reserve = worst_cost(self.price, request)
-        tokens = at_most_tokens(request.messages, request.params.get("schema")) + request.params["max_output_tokens"]
+        tokens = sum(about_tokens(m["content"]) for m in request.messages) + request.params["max_output_tokens"]
         seen: Counter[Kind] = Counter()
         messages: list[str] = []
         while not self.stopped:
@@ -134,7 +134,8 @@ class Engine:
                 work.gave_up(request, message)
                 return
             elif kind is not Kind.RATE:  # the limiter holds everybody back after that
-                await self._pause(self.limiter.backoff(seen.total()))
+                asked = min(failure.retry_after or 0.0, LONGEST_HOLD)
+                await self._pause(max(asked, self.limiter.backoff(seen.total())))
 
     @staticmethod
     def _enough(kind: Kind, seen: Counter[Kind]) -> bool:
@@ -165,7 +166,7 @@ class Engine:
                 return failure
             finally:
                 self.in_flight -= 1
-            answer = read_answer(reply.body)
+            answer = read_answer(reply.body, reply.params)
             # Without usage nobody knows the price, so all that was reserved is in doubt.
             cost, doubt = (self.price.cost(answer.usage), 0) if answer.usage else (0, reserve)
             await self.journal.settle(attempt, request, reply, cost, doubt, backend=self.backend.name, sent=sent)

@@ -116,7 +116,7 @@ class Plan:
             if index >= self._frontier and index not in self._known:
                 if index not in self._assigned:
                     self._assigned[index] = Assignment(self.recipe, self.examiner, self.sampler.draw(index))
-                self._advance(index, row["step"], row["sample"], read_answer(row["body"]))
+                self._advance(index, row["step"], row["sample"], read_answer(row["body"], row["params"]))
         self._again.extend(sorted(self._assigned))
         return count
 

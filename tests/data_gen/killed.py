@@ -94,7 +94,6 @@ def arm(name: str, point: Point) -> None:
 
 
 def run(folder: Path, url: str) -> dict:
-    limiter.BASE, limiter.CAP = 0.004, 0.02
     with Generation(folder / "run", order(folder, url)) as going:
         manifest = asyncio.run(going.run())
     assert not verify.problems(folder / "run"), verify.problems(folder / "run")
@@ -103,5 +102,6 @@ def run(folder: Path, url: str) -> dict:
 
 if __name__ == "__main__":
     Processes.__init__.__defaults__ = (1,)  # curate in this process
+    limiter.BASE, limiter.CAP = 0.004, 0.02
     arm(sys.argv[3], Point(int(sys.argv[4])))
     run(Path(sys.argv[1]), sys.argv[2])

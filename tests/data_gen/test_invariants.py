@@ -107,6 +107,7 @@ def uninterrupted(tmp_path_factory):
 def in_process(folder, url) -> dict:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(killed.Processes.__init__, "__defaults__", (1,))
+        runs.short_waits(patch)
         return killed.run(folder, url)
 
 
