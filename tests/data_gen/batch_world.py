@@ -111,6 +111,9 @@ async def session(url: str, run: Path, n: int = 6, *, cap: int | None = None, pa
         vendor = VendorBatches(client, sleep=clock.sleep, rng=random.Random(0))
         try:
             outcome = await run_batches(work, journal, budget, vendor, TERMS, run, pace=pace, clock=clock, **more)
+            if outcome.reason in ("done", "cap"):
+                totals = journal.ledger.totals()
+                assert (budget.settled, budget.doubtful, budget.reserved) == (totals.cost, totals.doubt, 0)
         finally:
             await journal.close()
     return outcome, work
