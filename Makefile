@@ -32,6 +32,7 @@ peers: .venv/dev
 
 drill: .venv/dev
 	$(BIN)/python -m tests.kill_drill --kills 20
+	$(BIN)/python -m tests.recipe_drill --documents 100 --steps 20
 
 check: .venv/dev
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")  # as vendors call it
+MOST_TOKENS = 10**12  # in one answer; a number beyond that is no count
 STOP, LENGTH, FILTER, REFUSAL, EMPTY = "stop", "length", "content_filter", "refusal", "empty"
 
 
@@ -118,7 +119,7 @@ def _limit(sent: Mapping[str, Any]) -> float:
 def _count(of: Any, *names: str) -> int | None:
     for name in names:
         value = of.get(name) if isinstance(of, dict) else None
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS:
             return value
     return None
 

@@ -67,7 +67,7 @@ class Generation:
             journal = Journal(out, self.manifest["run"], table.id)
         except BaseException:
             self._unlock()
-            if new:
+            if new and not any(out.iterdir()):
                 out.rmdir()
             raise
         totals = journal.ledger.totals()

@@ -40,11 +40,10 @@ class RawWriter:
     def __init__(self, run: Path, part_bytes: int = PART_BYTES):
         self.folder, self.part_bytes = run / FOLDER, part_bytes
         self.folder.mkdir(parents=True, exist_ok=True)
-        parts = _parts(self.folder)
-        self._part = max((int(path.name.partition(".")[0]) for path in parts), default=0)
+        self._part = max((int(path.name.partition(".")[0]) for path in parts(self.folder)), default=0)
         self._file = self._open()
         data = self._path().read_bytes()
-        whole = max((end for _, end in _frames(data)), default=0)
+        whole = max((end for _, end in frames(data)), default=0)
         if whole < len(data):
             self._file.truncate(whole)
             os.fsync(self._file.fileno())
@@ -95,13 +94,13 @@ def lines(run: Path, after: Mark = Mark(0, 0)) -> Iterator[Line]:
 
     Raises UserError for one that is broken anywhere else.
     """
-    paths = _parts(run / FOLDER)
+    paths = parts(run / FOLDER)
     for path in paths:
         part = int(path.name.partition(".")[0])
         if part < after.part:
             continue
         data, end, number = path.read_bytes(), 0, 0
-        for text, end in _frames(data):
+        for text, end in frames(data):
             rows = text.splitlines()
             if part > after.part or end > after.offset:
                 for place, row in enumerate(rows, number):
@@ -115,11 +114,12 @@ def lines(run: Path, after: Mark = Mark(0, 0)) -> Iterator[Line]:
             )
 
 
-def _parts(folder: Path) -> list[Path]:
+def parts(folder: Path) -> list[Path]:
+    """The files of a raw folder, in order."""
     return sorted(folder.glob("[0-9]*.jsonl.zst"), key=lambda path: int(path.name.partition(".")[0]))
 
 
-def _frames(data: bytes) -> Iterator[tuple[bytes, int]]:
+def frames(data: bytes) -> Iterator[tuple[bytes, int]]:
     """(content, end) of each whole frame, up to the first that is not."""
     start = 0
     view = memoryview(data)

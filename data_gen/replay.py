@@ -51,9 +51,9 @@ class Replay:
 
     def _scan(self, folder: Path) -> Iterator[list[bytes]]:
         """The ids in each frame."""
-        for path in raw._parts(folder / raw.FOLDER):
+        for path in raw.parts(folder / raw.FOLDER):
             start = 0
-            for text, end in raw._frames(path.read_bytes()):
+            for text, end in raw.frames(path.read_bytes()):
                 self._frames.append((path, start, end))
                 start = end
                 yield [bytes.fromhex(json.loads(line)["id"]) for line in text.splitlines()]
@@ -65,7 +65,7 @@ class Replay:
         path, start, end = self._frames[frame]
         with open(path, "rb") as file:
             file.seek(start)
-            ((text, _),) = raw._frames(file.read(end - start))
+            ((text, _),) = raw.frames(file.read(end - start))
         if len(self._unpacked) == FRAMES:
             self._unpacked.popitem(last=False)
         lines = self._unpacked[frame] = text.splitlines()

@@ -37,4 +37,4 @@ class Request:
             self.recipe, self.index, self.step, self.sample, self.model, dict(self.params), [dict(m) for m in self.messages]
         ]  # fmt: skip
         text = json.dumps(what, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        return blake2b(text.encode(), digest_size=16).hexdigest()
+        return blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
