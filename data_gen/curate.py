@@ -72,7 +72,8 @@ def curate(
     workers:        default: a process a core.
 
     A killed call leaves the documents that were there before, or none that pass for whole; the next call does it all
-    again. Raises UserError where there are no answers, too few documents for a split, or another curation at work.
+    again. Fewer than two documents can't be split: then there are none, and the report says why answers were rejected.
+    Raises UserError where there are no answers, or another curation is at work.
     """
     folder, workers = Path(folder), workers or Processes()
     check_seed(seed)
@@ -125,11 +126,12 @@ class _Curation:
             exact, almost = self.copies.find(first)
             copies = {"exact": exact[first:], "near": almost[first:]}
             survivors = np.flatnonzero((copies["exact"] < 0) & (copies["near"] < 0))[: self.target]
-            exported = np.zeros(accepted.count, bool)
-            exported[survivors] = True
             groups = np.fromiter(map(self._group, survivors), np.uint64, len(survivors))
-            validates = np.zeros(accepted.count, bool)
-            validates[survivors] = validation(groups, self.settings["valid_fraction"])
+            enough = len(np.unique(groups)) > 1  # one for each split
+            exported, validates = np.zeros(accepted.count, bool), np.zeros(accepted.count, bool)
+            if enough:
+                exported[survivors] = True
+                validates[survivors] = validation(groups, self.settings["valid_fraction"])
             whose = self._whose(copies, first, given, ends)
             counts: Counter[str] = Counter()
             splits = open_splits(self.work, stack)
@@ -145,13 +147,15 @@ class _Curation:
                     splits[split].write(json.dumps({**ahead, "split": split, **item}).encode())
                     counts[split] += 1
                 else:
-                    counts["beyond_target"] += 1
+                    counts["beyond_target" if enough else "alone"] += 1
                 self.tell("write", number + 1)
         report = self._report(counts, accepted.count)
         write_json(self.work / REPORT, report)
-        manifest = self._manifest(report, splits, rejected, given)
-        (self.work / CARD).write_text(card(manifest), encoding="utf-8")
-        inside = [CARD, *(lines.path.name for lines in splits.values())]
+        manifest, inside = None, []
+        if enough:
+            manifest = self._manifest(report, splits, rejected, given)
+            (self.work / CARD).write_text(card(manifest), encoding="utf-8")
+            inside = [CARD, *(lines.path.name for lines in splits.values())]
         publish(self.work, self.folder, beside=[REJECTED, REPORT], inside=inside, manifest=manifest)
         return report
 
@@ -242,7 +246,7 @@ class _Curation:
             "acceptance": self.kept.acceptance(self.recipe),
             "documents": {
                 "accepted": accepted,
-                **{reason: counts[reason] for reason in (*COPY_REASONS, "beyond_target", "train", "valid")},
+                **{reason: counts[reason] for reason in (*COPY_REASONS, "beyond_target", "alone", "train", "valid")},
                 "near_from": self.recipe.shape.near,
                 "target": self.target,
                 "missing": max(0, (self.target or 0) - exported),

@@ -7,6 +7,7 @@ killed call leaves the old documents, or none that pass for whole.
 import io
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from hashlib import blake2b
@@ -34,7 +35,7 @@ def validation(groups: np.ndarray, fraction: float) -> np.ndarray:
     """bool [N]: which documents validate, of groups uint64 [N] (`group_hash`): the lowest hashes, about `fraction`.
 
     At least one group and never all. Documents of a group stay together, and groups that are added later move no others
-    (but for the first few of a tiny set). Raises UserError where there are fewer than two groups.
+    (but for the first few of a tiny set). ValueError where there are fewer than two groups.
     """
     if not 0 < fraction < 1:
         raise UserError(
@@ -42,11 +43,7 @@ def validation(groups: np.ndarray, fraction: float) -> np.ndarray:
         )
     distinct = np.unique(groups)
     if len(distinct) < 2:
-        raise UserError(
-            expected="documents of two requests or more, one of them for validation",
-            found=f"{len(groups):,} accepted, of {len(distinct)}",
-            todo="generate more, or look at the reasons in rejected.jsonl.zst and report.json",
-        )
+        raise ValueError(f"{len(distinct)} groups can't be split")
     below = int(np.searchsorted(distinct, np.uint64(fraction * 2**64)))
     return groups < distinct[min(max(below, 1), len(distinct) - 1)]
 
@@ -91,8 +88,13 @@ def open_splits(work: Path, stack: ExitStack) -> dict[str, Lines]:
     return {split: stack.enter_context(Lines(work / SPLIT_FILES[split])) for split in SPLITS}
 
 
-def publish(work: Path, run: Path, beside: Iterable[str], inside: Iterable[str], manifest: Mapping[str, Any]) -> None:
-    """Moves finished files from `work` to the run folder: `beside` into it, `inside` into its documents; then `manifest`."""
+def publish(
+    work: Path, run: Path, beside: Iterable[str], inside: Iterable[str], manifest: Mapping[str, Any] | None
+) -> None:
+    """Moves finished files from `work` to the run folder: `beside` into it, `inside` into its documents; then `manifest`.
+
+    Without a manifest there are no documents: those of an earlier curation go.
+    """
     out = run / FOLDER
     out.mkdir(exist_ok=True)
     (out / MANIFEST).unlink(missing_ok=True)
@@ -102,6 +104,9 @@ def publish(work: Path, run: Path, beside: Iterable[str], inside: Iterable[str],
     for name in inside:
         os.replace(work / name, out / name)
     _sync(run)
+    if manifest is None:
+        shutil.rmtree(out)
+        return
     write_json(out / MANIFEST, dict(manifest))
     _sync(out)
 

@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from data_gen.ledger import Ledger
 from data_gen.monitor import Monitor
 from data_gen.order import Order
 from data_gen.plan import Plan
-from data_gen.prices import Prices
+from data_gen.prices import Prices, dollars
 from data_gen.raw import read
 from data_gen.senders import Books, Sender, price_of, sender_of
 from tsjax.atomic import write_json
@@ -160,17 +159,23 @@ class Generation:
             "cost_usd": {"settled": totals.cost / 1e12, "doubtful": totals.doubt / 1e12, "reserved": totals.reserved / 1e12},
             "failures": reasons,
             "documents": count,
+            "alarms": self.monitor.alarms(),
         }  # fmt: skip
         write_json(self.out / orders.MANIFEST, self.manifest)
         return self.manifest
 
 
 def curated(out: Path, order: Order) -> int:
-    """Makes documents of the answers in a run folder; how many. 0 where there are too few answers for that."""
-    if sum(1 for _ in islice(read(out), 2)) < 2:
+    """Makes documents of the answers in a run folder; how many. 0 where there are no answers."""
+    if next(read(out), None) is None:
         return 0
+    ledger = Ledger(out, readonly=True)
+    lost = ledger.totals().doubt
+    ledger.close()
+    about = {"model asked": order.model, "asked at": order.host or order.backend,
+             "possibly billed, for calls without an answer or its usage": dollars(lost)}  # fmt: skip
     report = curate(
         out, order.recipe, seed=order.seed, target=order.target, valid_fraction=order.valid_fraction,
-        licence=order.licence or None, terms=order.terms or None, about={"model": order.model, "host": order.host},
+        licence=order.licence or None, terms=order.terms or None, about=about,
     )  # fmt: skip
     return report["documents"]["train"] + report["documents"]["valid"]

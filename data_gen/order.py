@@ -22,7 +22,7 @@ MANIFEST = "manifest.json"
 KIND = "generation"
 ASKING = ("chat", "responses", "batch")  # a server
 BACKENDS = ("chat", "responses", "batch", "file", "replay", "offline")
-ENDED = ("ended", "stopped", "attempts", "tokens", "cost_usd", "failures", "documents")  # what the end of a run adds
+ENDED = ("ended", "stopped", "attempts", "tokens", "cost_usd", "failures", "documents", "alarms")  # what the end of a run adds
 CANDIDATES = 2  # indices asked for each document wanted, at most, unless the user says otherwise
 
 

@@ -125,7 +125,7 @@ def _lines(r: Mapping[str, Any]) -> Iterator[str]:
         yield f"step {name}: {step['accepted']:,} of {step['answers']:,} accepted{share}"
         yield from (f"  {n:>9,}  {reason}" for reason, n in step["rejected"].items())
     yield f"documents     {documents['train']:,} for training, {documents['valid']:,} for validation"
-    for reason in ("exact_duplicate", "near_duplicate", "in_other_data", "near_other_data", "beyond_target"):
+    for reason in ("exact_duplicate", "near_duplicate", "in_other_data", "near_other_data", "beyond_target", "alone"):
         if documents[reason]:
             yield f"  {documents[reason]:>9,}  {reason}"
     if documents["missing"]:
@@ -142,7 +142,8 @@ def _lines(r: Mapping[str, Any]) -> Iterator[str]:
     tokens = answers["tokens"]
     yield (f"tokens        {tokens['input']:,} in ({tokens['cached']:,} cached), {tokens['output']:,} out "
            f"({tokens['reasoning']:,} reasoning)")  # fmt: skip
-    yield f"cost          {answers['cost']['usd']:.4f} USD, {answers['possibly_billed']['usd']:.4f} more possibly billed"
+    untold = f"; at most {answers['possibly_billed']['usd']:.4f} more for answers that did not tell their usage"
+    yield f"cost          {answers['cost']['usd']:.4f} USD{untold if answers['possibly_billed']['picodollars'] else ''}"
     yield "models        " + ", ".join(f"{model} ({n:,})" for model, n in answers["models_served"].items())
     yield "finish        " + ", ".join(f"{finish} ({n:,})" for finish, n in answers["finish"].items())
 
@@ -156,13 +157,13 @@ _NOTES = {
 
 
 def _told(values: Mapping[str, Any]) -> Iterator[str]:
-    """A line for each value, whatever the monitor measures."""
+    """A line for each measure: shares as percentages, other numbers as they are."""
     for name, value in values.items():
         if isinstance(value, Mapping):
-            value = ", ".join(f"{key} {one}" for key, one in value.items())
-        elif isinstance(value, list):
-            value = ", ".join(" ".join(map(str, one)) if isinstance(one, list | tuple) else str(one) for one in value)
-        yield f"{name}: {value if value != '' else '-'}"
+            value = ", ".join(f"{key} {share:.1%}" for key, share in value.items()) or "none"
+        elif isinstance(value, int):
+            value = f"{value:,}"
+        yield f"{name.replace('_', ' '):<19}{value}"
 
 
 def _by_count(counts: Counter[str]) -> dict[str, int]:

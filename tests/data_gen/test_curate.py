@@ -259,12 +259,17 @@ def test_what_is_no_answer_is_a_reject(tmp_path):
     assert len(sources(folder / "documents")) == 2
 
 
-def test_no_answers_or_one_document_are_refused(tmp_path):
+def test_without_answers_nothing_and_with_one_document_a_report_alone(tmp_path):
     with refused("answers in", "none"):
         curate(tmp_path / "none", bundled(STORIES), seed=SEED)
-    folder = write(tmp_path / "run", ask(bundled(STORIES), SEED, range(1)))
-    with refused("two requests", "1 accepted"):
-        curate(folder, bundled(STORIES), seed=SEED)
+    folder = write(tmp_path / "run", ask(bundled(STORIES), SEED, range(20)))
+    assert curate(folder, bundled(STORIES), seed=SEED)["documents"]["train"] and (folder / "documents").exists()
+    step = dataclasses.replace(bundled(STORIES).steps[0], checks={"words": [5000, 6000]})
+    report = curate(folder, dataclasses.replace(bundled(STORIES), steps=(step,)), seed=SEED)
+    assert report["acceptance"]["story"]["rejected"] == {"too_short": 20}
+    assert json.loads((folder / "report.json").read_bytes()) == report and not (folder / "documents").exists()
+    single = write(tmp_path / "single", ask(bundled(STORIES), SEED, range(1)))
+    assert curate(single, bundled(STORIES), seed=SEED)["documents"]["alone"] == 1
     with refused("target"):
         curate(folder, bundled(STORIES), seed=SEED, target=0)
     assert not (folder / "documents").exists() and not (folder / ".curate").exists()
