@@ -22,7 +22,6 @@ from data_gen.prices import Prices, dollars
 from data_gen.raw import read
 from data_gen.senders import Books, Sender, price_of, sender_of
 from tsjax.atomic import write_json
-from tsjax.errors import UserError
 from tsjax.lock import LOCK, lock
 
 SHORT = "every candidate was asked"
@@ -52,11 +51,6 @@ class Generation:
 
     def __init__(self, out: Path, order: Order, sender: Sender | None = None):
         price, table = price_of(order), Prices.load(order.prices)
-        if order.cap is None and price.worst(1, 1):
-            raise UserError(
-                expected="a cap on the money: --cap USD", found=f"none, and {order.model} costs money",
-                todo="see `tsjax generate ... --estimate`, then choose a cap",
-            )  # fmt: skip
         self.out, self.order = out, order
         self.sender = sender or sender_of(order)  # whatever it refuses, it refuses before there is a folder
         new = not out.exists()

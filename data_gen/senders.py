@@ -23,6 +23,7 @@ from data_gen.order import Order
 from data_gen.plan import Plan
 from data_gen.prices import Price, Prices, Tier
 from data_gen.request import Request
+from tsjax.errors import UserError
 
 FREE = ("offline", "replay")
 WAITING = "results are waited for"
@@ -158,7 +159,13 @@ class Files:
 
 
 def sender_of(order: Order, results: Sequence[Path] = ()) -> Sender:
-    """The sender of an order. UserError for parameters, a key or an address that can never work."""
+    """The sender of an order. UserError for a missing cap or price, and for what can never work: parameters, key, address."""
+    price = price_of(order)
+    if order.cap is None and price.worst(1, 1):
+        raise UserError(
+            expected="a cap on the money: --cap USD", found=f"none, and {order.model} costs money",
+            todo="see `tsjax generate ... --estimate`, then choose a cap",
+        )  # fmt: skip
     if order.backend == "offline":
         from data_gen.offline.backend import Offline
 

@@ -59,6 +59,8 @@ def generate_arguments(p: argparse.ArgumentParser) -> None:
     g.add_argument(
         "--models", type=Path, help="TOML with what your models take (default $TSJAX_MODELS, else the bundled table)"
     )
+    g.add_argument("--results", type=Path, nargs="+", default=[], help="with resume, for --backend file: result files "
+                   "that are not where the command put them")  # fmt: skip
     g.add_argument("--temperature", type=float, help="instead of the recipe's")
     g.add_argument("--effort", help="of reasoning, instead of the recipe's")
     g.add_argument("--max-output-tokens", type=int, help="instead of the recipe's")
