@@ -120,6 +120,8 @@ def ended(out: Path, manifest: dict[str, Any], seconds: float) -> int:
     print(f"{count:,} documents of {target:,} in {out / 'documents'}; {cost['settled']} paid"
           + (f", {cost['doubtful']} possibly billed" if manifest["cost_usd"]["doubtful"] else "")
           + f", {manifest['tokens']['input']:,} + {manifest['tokens']['output']:,} tokens, {_span(seconds)}")  # fmt: skip
+    for alarm in manifest["alarms"]:
+        print(f"alarm: {alarm}")
     why = manifest["stopped"]
     if why == DONE:
         print(
