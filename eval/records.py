@@ -35,7 +35,7 @@ class Prompt:
 class Completion:
     """What one model wrote after one prompt.
 
-    model:     how reports call it; `checkpoint`, `step`, `parameters`, `tokenizer`: what it was, by hash and number, where known.
+    model:     how reports call it; `checkpoint`, `step`, `parameters`, `tokenizer`: what it was, where known; hashes.
     prompts:   hash of the prompt set; `k`: which of the prompt's completions, from 0.
     decoding:  {"mode", "temperature", "top_k", "top_p", "beam", "max_new", "seed", "cut_at_repeat"}.
     stop:      "eos", "length" or "repeat".
@@ -117,8 +117,9 @@ def read_lines(path: Path, kind: type[T]) -> Iterator[T]:
         if not line.strip():
             continue
         try:
-            values = {name: value for name, value in json.loads(line).items() if name in known}
-            made = kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+            values: dict[str, Any] = {name: value for name, value in json.loads(line).items() if name in known}
+            lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+            made = kind(**values | lists)
         except (ValueError, TypeError, AttributeError) as e:
             raise UserError(
                 expected=f"a {kind.__name__.lower()} in line {number} of {path}", found=str(e), todo="mend or remove it"
