@@ -12,14 +12,14 @@ class Assignment:
 
     step, sample: of the request whose answer it waits for.
     texts:        step name -> clean text of its accepted answer.
-    documents:    texts of the accepted documents, once it is done: one, several of a packed answer, or none.
+    documents:    findings on the accepted documents, once it is done: one, several of a packed answer, or none.
     """
 
     def __init__(self, recipe: Recipe, examiner: Examiner, factors: dict[str, Any]):
         self.recipe, self.examiner, self.factors = recipe, examiner, factors
         self.step = self.sample = 0
         self.texts: dict[str, str] = {}
-        self.documents: tuple[str, ...] = ()
+        self.documents: tuple[Finding, ...] = ()
         self.done = False
 
     def wants(self, step: int, sample: int) -> bool:
@@ -36,7 +36,7 @@ class Assignment:
         else:
             self.texts[step.name] = finding.text
             if step.name == self.recipe.shape.text:
-                self.documents = tuple(one.text for one in finding.documents)
+                self.documents = finding.documents
             self.step += 1
             self.done = self.step == len(self.recipe.steps)
         return finding

@@ -21,8 +21,9 @@ import numpy as np
 from data_gen.buckets import Buckets
 from data_gen.card import card
 from data_gen.copies import Copies, Marks, marks
-from data_gen.curator import Curator, answer_of, group_id, line_of
+from data_gen.curator import HABITS, Curator, answer_of, group_id, line_of
 from data_gen.documents import CARD, Lines, group_hash, open_splits, publish, validation
+from data_gen.exported import Exported
 from data_gen.factors import Sampler
 from data_gen.raw import read
 from data_gen.recipe import Recipe
@@ -110,7 +111,7 @@ class _Curation:
         self.folder, self.work, self.recipe, self.settings, self.told = folder, work, recipe, settings, told
         self.workers, self.tell = workers, tell
         self.seed, self.target = settings["seed"], settings["target"]
-        self.spent, self.kept = Spent(), Kept()
+        self.spent, self.kept, self.exported = Spent(), Kept(), Exported(recipe)
         self.copies = Copies(work / "signatures", recipe.shape.near)
         # Of each accepted document: its request (16 bytes), its number in the answer, its index.
         self.requests, self.numbers, self.indices = bytearray(), array("i"), array("q")
@@ -136,6 +137,7 @@ class _Curation:
             counts: Counter[str] = Counter()
             splits = open_splits(self.work, stack)
             for number, item in enumerate(accepted.read()):
+                habits = item.pop(HABITS)
                 if number in whose:
                     why, dup = whose[number]
                     counts[why] += 1
@@ -146,6 +148,7 @@ class _Curation:
                     ahead = {key: item.pop(key) for key in ("id", "group_id")}
                     splits[split].write(json.dumps({**ahead, "split": split, **item}).encode())
                     counts[split] += 1
+                    self.exported.add(item, habits)
                 else:
                     counts["beyond_target" if enough else "alone"] += 1
                 self.tell("write", number + 1)
@@ -230,7 +233,7 @@ class _Curation:
 
     def _report(self, counts: Counter[str], accepted: int) -> dict[str, Any]:
         exported = counts["train"] + counts["valid"]
-        notes, edits = self.kept.sums.notes, self.kept.sums.edits
+        notes, edits = self.kept.sums.notes, self.exported.edits
         return {
             "recipe": {
                 "name": self.recipe.name,
@@ -251,8 +254,8 @@ class _Curation:
                 "target": self.target,
                 "missing": max(0, (self.target or 0) - exported),
             },
-            "coverage": self.kept.coverage(self.recipe, Sampler(self.recipe, self.seed).space),
-            "diversity": self.kept.sums.diversity.summary(),
+            "coverage": self.exported.coverage(Sampler(self.recipe, self.seed).space),
+            "diversity": self.exported.diversity.summary(),
             "edits": dict(sorted(edits.items(), key=lambda item: (-item[1], item[0]))),
         }
 

@@ -13,12 +13,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from data_gen.answer import Answer, read_answer
 from data_gen.copies import Marks, marks
-from data_gen.diversity import Diversity
 from data_gen.examine import Examiner, Finding
 from data_gen.factors import Sampler
 from data_gen.item import body, judged_text
@@ -26,6 +24,7 @@ from data_gen.monitor import Monitor
 from data_gen.recipe import Recipe
 from data_gen.render import render
 
+HABITS = "habits"  # of an accepted item until it is written: opening, names, stock words
 UNREADABLE = "unreadable"  # neither choices nor output in the body
 UNFINISHED, UNUSED, REPEATED, RECLEANED = "unfinished", "unused", "repeated", "recleaned"
 
@@ -66,18 +65,14 @@ class Candidate(NamedTuple):
 @dataclass
 class Judged:
     """What some indices came to. Counts are of answers: `steps` by (step, reason or ""), `notes` by one of the words
-    above, in indices for UNFINISHED; `labels` and `edits` are of accepted documents."""
+    above, in indices for UNFINISHED."""
 
     accepted: list[Candidate] = field(default_factory=list)
     rejected: list[bytes] = field(default_factory=list)
     marks: Marks | None = None
-    combinations: list[int] = field(default_factory=list)  # 64-bit hashes of the unique factors, one an accepted index
     indices: int = 0
     steps: Counter[tuple[str, str]] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
-    labels: Counter[tuple[str, str]] = field(default_factory=Counter)
-    edits: Counter[str] = field(default_factory=Counter)
-    diversity: Diversity = field(default_factory=Diversity)
 
 
 @dataclass(frozen=True)
@@ -198,14 +193,12 @@ class _Index:
                 refused = refused or reason
                 continue
             item = self._item(chain, place, number, finding, made) | {"verdict": "accepted"}
+            opening, names, words = self.monitor.habits(finding.text, self.factors, finding)
+            item[HABITS] = (opening, names, sorted(words))
             self.judged.accepted.append(Candidate(chain[place][0]["id"], number, self.index, json.dumps(item).encode()))
             self.texts.append(judged_text(made))
-            self.judged.edits.update(item["edits"])
-            self.judged.diversity.count(*self.monitor.habits(finding.text, self.factors, finding))
             taken = True
         self._count(chain, place, "" if taken else refused)
-        if taken:
-            self._count_factors()
         return taken
 
     def _count(self, chain: Sequence[Link], place: int, reason: str) -> None:
@@ -250,14 +243,3 @@ class _Index:
                 "attempts": {name: line["attempt"] for name, (line, _, _) in zip(names, chain, strict=False)},
             },
         }
-
-    def _count_factors(self) -> None:
-        unique = []
-        for factor in self.recipe.factors:
-            drawn = self.factors.get(factor.name)
-            labels = [drawn] if isinstance(drawn, str) else drawn or [""]  # "": absent
-            self.judged.labels.update((factor.name, label) for label in labels)
-            if factor.unique:
-                unique.append(labels)
-        digest = blake2b(json.dumps(unique).encode(), digest_size=8).digest()
-        self.judged.combinations.append(int.from_bytes(digest, "little"))

@@ -7,6 +7,7 @@ from typing import Any
 from data_gen.engine import worst_cost
 from data_gen.factors import Sampler
 from data_gen.order import Order
+from data_gen.plan import items
 from data_gen.prices import BYTES_A_TOKEN, Price, about_tokens
 from data_gen.recipe import Recipe, Step
 from data_gen.render import render
@@ -14,6 +15,7 @@ from data_gen.request import Request
 
 SAMPLE = 2_000  # documents whose requests are rendered; more are taken as like these
 WORD_BYTES = 5.3  # of English, its space and marks included: 1,000 stories of the offline writer have 5.27
+FRAME = 12  # tokens of JSON around a turn of a chat
 EITHER_WAY = 0.25  # of a token count that no tokenizer gave
 
 
@@ -44,11 +46,12 @@ def estimate(order: Order, price: Price) -> Estimate:
     """Renders up to SAMPLE documents' requests, spread over the run, and prices them. No network."""
     recipe = order.recipe
     sampler = Sampler(recipe, order.seed)
-    count = min(order.target, SAMPLE)
+    wanted = -(-order.target // items(recipe))  # answers
+    count = min(wanted, SAMPLE)
     given = made = limit = 0.0
     low = likely = high = worst = 0.0
     for n in range(count):
-        factors = sampler.draw(n * order.target // count)
+        factors = sampler.draw(n * wanted // count)
         earlier: dict[str, str] = {}
         for number, step in enumerate(recipe.steps):
             request = render(
@@ -65,10 +68,10 @@ def estimate(order: Order, price: Price) -> Estimate:
             high += _cost(price, tokens * (1 + EITHER_WAY), most)
             worst += worst_cost(price, request)
             earlier[step.name] = filler(middle)
-    scale = order.target / count
+    scale = wanted / count
     asks = order.most * (1 + recipe.redraws)
     return Estimate(
-        requests=order.target * len(recipe.steps), most_requests=asks * len(recipe.steps), rendered=count * len(recipe.steps),
+        requests=wanted * len(recipe.steps), most_requests=asks * len(recipe.steps), rendered=count * len(recipe.steps),
         input_tokens=round(given * scale), output_tokens=round(made * scale), most_output_tokens=round(limit * scale),
         low=round(low * scale), likely=round(likely * scale), high=round(high * scale), worst=round(worst / count * asks),
         space=sampler.space,
@@ -78,17 +81,22 @@ def estimate(order: Order, price: Price) -> Estimate:
 def expected_tokens(step: Step, most: int) -> tuple[float, float]:
     """(least, middling) tokens of an answer, from what the checks allow; where they say nothing, from its limit.
 
-    Middling is the geometric mean of the least and the most: checks are wide, and answers are nearer to their lower end.
+    Middling is the geometric mean of the least and the most, of a chat the middle of the turns and a third of the way to
+    the longest turn: checks are wide, and answers are nearer to their lower end. Neither is measured.
     """
     word = WORD_BYTES / BYTES_A_TOKEN
     checks, least, longest = step.checks, most / 10, float(most)
+    if "turns" in checks and "turn_words" in checks:
+        (few, many), (short, long) = checks["turns"], checks["turn_words"]
+        least = few * (short * word + FRAME)
+        middle = (few + many) / 2 * ((short + (long - short) / 3) * word + FRAME)
+        return min(least, most), min(middle, most)
     if "words" in checks:
         least, longest = (end * word for end in checks["words"])
     elif "characters" in checks:
         least, longest = (end / BYTES_A_TOKEN for end in checks["characters"])
-    elif "turns" in checks and "turn_words" in checks:
-        least, longest = (turns * words * word for turns, words in zip(checks["turns"], checks["turn_words"], strict=True))
-    least, longest = min(least, most), min(longest, most)
+    packed = checks.get("items", 1)
+    least, longest = min(least * packed, most), min(longest * packed, most)
     return least, (max(1.0, least) * longest) ** 0.5
 
 

@@ -131,9 +131,11 @@ class Generation:
         )  # fmt: skip
 
     def _seen(self, assigned: Assignment, finding: Finding) -> None:
+        if finding.reason:
+            self.monitor.judged(False)
         if assigned.done:
-            for text in assigned.documents:
-                self.monitor.add(text, assigned.factors, finding)
+            for document in assigned.documents:
+                self.monitor.add(document.text, assigned.factors, document)
 
     def _judged(self, assigned: Assignment, finding: Finding) -> None:
         self.books.breakers.judged(not finding.reason)

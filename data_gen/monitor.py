@@ -92,9 +92,13 @@ class Monitor:
         self._new: list[tuple[str, str, list[str], set[str]]] = []  # text, opening, names, words
         self._buckets: dict[Hashable, deque[_Entry]] = {}
 
+    def judged(self, accepted: bool) -> None:
+        """A document was accepted or not, for the share of those that are."""
+        self._verdicts.append(accepted)
+
     def add(self, text: str, factors: Mapping[str, Any], finding: Finding) -> None:
         """Takes in one finding; `text` is that of the document, and counts if the finding is accepted."""
-        self._verdicts.append(not finding.reason)
+        self.judged(not finding.reason)
         if finding.reason or not text:
             return
         self._new.append((told(text, finding), *self.habits(text, factors, finding)))

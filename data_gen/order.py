@@ -1,6 +1,7 @@
 """What a user orders: a recipe, a model, how many documents, for how much at most. Kept in the run's manifest."""
 
 import json
+import math
 import platform
 import secrets
 from collections.abc import Mapping
@@ -16,13 +17,23 @@ from data_gen.recipe import Recipe
 from data_gen.recipe import load as load_recipe
 from tsjax import __version__
 from tsjax.atomic import write_json
+from tsjax.corpus.duplicates import check_seed
 from tsjax.errors import UserError
 
 MANIFEST = "manifest.json"
 KIND = "generation"
 ASKING = ("chat", "responses", "batch")  # a server
 BACKENDS = ("chat", "responses", "batch", "file", "replay", "offline")
-ENDED = ("ended", "stopped", "attempts", "tokens", "cost_usd", "failures", "documents", "alarms")  # what the end of a run adds
+ENDED = (
+    "ended",
+    "stopped",
+    "attempts",
+    "tokens",
+    "cost_usd",
+    "failures",
+    "documents",
+    "alarms",
+)  # what the end of a run adds
 CANDIDATES = 2  # indices asked for each document wanted, at most, unless the user says otherwise
 
 
@@ -72,6 +83,26 @@ class Order:
             if getattr(self, name) < 1:
                 raise UserError(
                     expected=f"a {name} of at least 1", found=str(getattr(self, name)), todo="choose another"
+                )
+        check_seed(self.seed)
+        if not 0 < self.valid_fraction < 1:
+            raise UserError(
+                expected="a --valid-fraction above 0 and below 1", found=str(self.valid_fraction), todo="choose another"
+            )
+        for name in ("temperature", "max_output_tokens"):
+            value = self.overrides.get(name, 1)
+            if not (math.isfinite(value) and value >= (1 if name == "max_output_tokens" else 0)):
+                option = "--" + name.replace("_", "-")
+                raise UserError(
+                    expected=f"a number that makes sense for {option}", found=str(value), todo="choose another"
+                )
+        if not self.timeout > 0:
+            raise UserError(expected="a --timeout above 0", found=str(self.timeout), todo="choose another")
+        for name in ("requests_per_minute", "tokens_per_minute", "enqueued_tokens", "candidates"):
+            if (limit := getattr(self, name)) is not None and limit < 1:
+                option = "--" + name.replace("_", "-")
+                raise UserError(
+                    expected=f"at least 1 for {option}", found=str(limit), todo="choose another, or leave it out"
                 )
         if self.backend not in BACKENDS:
             raise UserError(expected=f"a backend of {', '.join(BACKENDS)}", found=repr(self.backend), todo="choose one")
@@ -127,7 +158,8 @@ class Order:
         settings = dict(manifest["order"])
         for name in ("prices", "models", "replay"):
             settings[name] = settings[name] and Path(settings[name])
-        return cls(**{"recipe": load_recipe(settings["source"]), **settings, **changed})
+        recipe = changed.pop("recipe", None) or load_recipe(settings["source"])
+        return cls(**{**settings, "recipe": recipe, **changed})
 
 
 def now() -> str:

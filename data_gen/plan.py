@@ -24,6 +24,11 @@ DUPLICATE, GAVE_UP = "duplicate", "gave_up"
 Judged = Callable[[Assignment, Finding], None]
 
 
+def items(recipe: Recipe) -> int:
+    """Documents that one answer is asked for: 1, or more of packed ones."""
+    return next((step.checks.get("items", 1) for step in recipe.steps if step.name == recipe.shape.text), 1)
+
+
 class Plan:
     """Requests for the documents of a recipe, until `target` are accepted or `candidates` indices were asked.
 
@@ -39,6 +44,7 @@ class Plan:
         self.recipe, self.sampler, self.model, self.overrides = recipe, sampler, model, overrides or {}
         self.target, self.candidates, self.patient, self.ahead = target, candidates, patient, ahead
         self.judged = judged
+        self.items = items(recipe)
         self.examiner = Examiner(recipe)
         self.accepted = 0  # documents, in order
         self.reasons: Counter[str] = Counter()  # why indices gave none
@@ -121,7 +127,7 @@ class Plan:
         return count
 
     def _enough(self) -> bool:
-        share = 1.0
+        share = float(self.items)
         if not self.patient and self.known:
             share = max(LEAST_SHARE, self.good / self.known)
         return self.good + self.open * share >= self.target
@@ -152,7 +158,7 @@ class Plan:
         del self._assigned[index]
         if finding.reason:
             self.reasons[finding.reason] += 1
-        self._pass(index, tuple(map(normal_hash, assignment.documents)))
+        self._pass(index, tuple(normal_hash(one.text) for one in assignment.documents))
         return False
 
     def _pass(self, index: int, texts: tuple[int, ...]) -> None:

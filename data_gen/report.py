@@ -6,13 +6,10 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
-
 from data_gen.answer import Answer
 from data_gen.curator import Judged
 from data_gen.recipe import Recipe
 
-SHOWN = 5  # values of a factor at each end of its counts
 PICODOLLARS = 10**12  # in a dollar
 
 _TOKENS = ("input", "output", "cached", "cache_write", "reasoning")
@@ -71,14 +68,11 @@ class Kept:
 
     def __init__(self) -> None:
         self.sums = Judged()
-        self.combinations: list[np.ndarray] = []
 
     def add(self, judged: Judged) -> None:
         self.sums.indices += judged.indices
-        for name in ("steps", "notes", "labels", "edits"):
+        for name in ("steps", "notes"):
             getattr(self.sums, name).update(getattr(judged, name))
-        self.sums.diversity.add(judged.diversity)
-        self.combinations.append(np.array(judged.combinations, np.uint64))
 
     def acceptance(self, recipe: Recipe) -> dict[str, Any]:
         """By step: answers, accepted, share, and the rejected by reason."""
@@ -89,22 +83,6 @@ class Kept:
             share = round(accepted / answers, 4) if answers else None
             steps[step.name] = {"answers": answers, "accepted": accepted, "share": share, "rejected": _by_count(counts)}
         return steps
-
-    def coverage(self, recipe: Recipe, space: int) -> dict[str, Any]:
-        """How much of what could be drawn is in accepted documents."""
-        factors = {}
-        for factor in recipe.factors:
-            counts = Counter({label: self.sums.labels[factor.name, label] for label in factor.labels})
-            ranked = [[label, n] for label, n in _by_count(counts).items()]
-            factors[factor.name] = {
-                "possible": len(factor.labels),
-                "seen": sum(n > 0 for n in counts.values()),
-                "absent": self.sums.labels[factor.name, ""],
-                "most": ranked[:SHOWN],
-                "least": ranked[-SHOWN:],
-            }
-        all_hashes = np.concatenate([*self.combinations, np.empty(0, np.uint64)])
-        return {"factors": factors, "combinations": {"used": len(np.unique(all_hashes)), "space": space}}
 
 
 def text(report: Mapping[str, Any]) -> str:

@@ -138,17 +138,8 @@ def _holds_key(path: Path, secrets: Sequence[bytes]) -> bool:
 
 def _behind_frames(path: Path) -> int:
     """Bytes behind the last whole frame."""
-    data, start = memoryview(path.read_bytes()), 0
-    while start < len(data):
-        frame = zstandard.ZstdDecompressor().decompressobj()
-        try:
-            frame.decompress(data[start:])
-        except zstandard.ZstdError:
-            break
-        if not frame.eof:
-            break
-        start = len(data) - len(frame.unused_data)
-    return len(data) - start
+    data = path.read_bytes()
+    return len(data) - max((end for _, end in raw.frames(data)), default=0)
 
 
 def _listed(what: str, found: Counter[Pair]) -> Iterator[str]:

@@ -103,6 +103,8 @@ def generate(arguments: argparse.Namespace) -> int:
     if arguments.folder is not None:
         raise UserError(expected="one recipe", found=f"also {arguments.folder}", todo="give the run folder as --out")
     order = order_of(arguments)
+    if arguments.show is not None and arguments.show < 1:
+        raise UserError(expected="--show 1 or more", found=str(arguments.show), todo="choose another")
     if arguments.estimate or arguments.show:
         if arguments.show:
             show(order, arguments.show)
@@ -139,7 +141,12 @@ def order_of(arguments: argparse.Namespace) -> Any:
         raise UserError(expected="--model and --target", found=f"no {missing}", todo="see tsjax generate --help")
     given = changes(arguments)
     given["overrides"] = overrides(arguments)
-    return Order(recipe=load(arguments.what), source=arguments.what, **{"model": "offline-writer", **given})
+    return Order(recipe=load(arguments.what), source=source_of(arguments.what), **{"model": "offline-writer", **given})
+
+
+def source_of(recipe: str) -> str:
+    """A recipe's name, or its path from anywhere."""
+    return str(Path(recipe).absolute()) if recipe.endswith(".toml") else recipe
 
 
 def changes(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -186,7 +193,7 @@ def order_in(arguments: argparse.Namespace) -> Any:
 
     manifest, given = load(arguments.folder), changes(arguments)
     if arguments.recipe:
-        given |= {"recipe": load_recipe(arguments.recipe), "source": arguments.recipe}
+        given |= {"recipe": load_recipe(arguments.recipe), "source": source_of(arguments.recipe)}
     if added := overrides(arguments):
         given["overrides"] = {**manifest["order"]["overrides"], **added}
     order = Order.of(manifest, **given)
