@@ -16,8 +16,8 @@ class Breakers:
 
     silence:        seconds without an answer, while calls fail; a hold for rate is such a failure too. Give it twice the
                     client's timeout at least, or a single call that timed out ends a run of few calls at once.
-    error_share:    of the last `errors_over` ends, counting answers and errors but not RATE and CAPACITY, which are
-                    the limiter's business. Judged only once there are so many.
+    error_share:    of the ends of the last `errors_for` seconds, `errors_over` of them at least, counting answers and
+                    errors but not RATE and CAPACITY, which are the limiter's business. An outage of seconds stops nobody.
     accepted_share: of the last `accepted_over` judged answers: fewer, and the prompt is broken. 0 turns it off.
     """
 
@@ -27,6 +27,7 @@ class Breakers:
         silence: float = 1200.0,
         error_share: float = 0.5,
         errors_over: int = 100,
+        errors_for: float = 60.0,
         accepted_share: float = 0.05,
         accepted_over: int = 500,
         clock: Callable[[], float] = time.monotonic,
@@ -35,7 +36,8 @@ class Breakers:
             raise ValueError("the error share of fewer than 50 calls says nothing")
         self.silence, self.error_share, self.accepted_share = silence, error_share, accepted_share
         self._clock = clock
-        self._ends: deque[bool] = deque(maxlen=errors_over)  # True: an error
+        self.errors_over, self.errors_for = errors_over, errors_for
+        self._ends: deque[tuple[float, bool]] = deque()  # when, and whether it was an error
         self._judged: deque[bool] = deque(maxlen=accepted_over)
         self._errors = self._accepted = 0
         self._since = clock()  # the last answer, or the beginning
@@ -78,14 +80,15 @@ class Breakers:
         return self._why
 
     def _end(self, error: bool) -> None:
-        if len(self._ends) == self._ends.maxlen:
-            self._errors -= self._ends[0]
-        self._ends.append(error)
+        now = self._clock()
+        self._ends.append((now, error))
         self._errors += error
-        over = len(self._ends)
-        if error and over == self._ends.maxlen and self._errors > self.error_share * over:
+        while len(self._ends) > self.errors_over and self._ends[1][0] <= now - self.errors_for:
+            self._errors -= self._ends.popleft()[1]
+        over, span = len(self._ends), now - self._ends[0][0]
+        if error and over >= self.errors_over and span >= self.errors_for and self._errors > self.error_share * over:
             self._trip(
-                f"{self._errors} of the last {over} calls failed, more than {self.error_share:.0%}; "
+                f"{self._errors} of the last {over} calls failed in {span:.0f} s, more than {self.error_share:.0%}; "
                 f"the last error: {self._last}"
             )
 

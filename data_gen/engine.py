@@ -68,12 +68,16 @@ class Engine:
         self._error: BaseException | None = None  # of ours, not of a vendor: a full disk
         self._changed = asyncio.Event()  # something ended: money, slots or work may be free
         self._stopping = asyncio.Event()
+        self._idle: set[asyncio.Task[None]] = set()  # that wait for a slot or money, with nothing sent
+        self._reserved = 0  # requests whose money is reserved here; the budget may hold more, of batches
 
     def stop(self, why: str = ASKED) -> None:
         """Sends nothing more; what is on its way is waited for."""
         self.stopped = self.stopped or why
         self._stopping.set()
         self._changed.set()
+        for task in self._idle - {asyncio.current_task()}:  # a slot may be minutes away
+            task.cancel()
 
     async def run(self, work: Work) -> str:
         """Returns why it ended: DONE, CAP, ASKED or a breaker's sentence."""
@@ -118,11 +122,22 @@ class Engine:
         tokens = sum(about_tokens(m["content"]) for m in request.messages) + request.params["max_output_tokens"]
         seen: Counter[Kind] = Counter()
         messages: list[str] = []
+        task = asyncio.current_task()
+        assert task is not None
         while not self.stopped:
-            async with self.limiter.slot(tokens):
-                if self.stopped or not await self._reserve(reserve):
-                    return
-                failure = await self._attempt(work, request, reserve)
+            self._idle.add(task)
+            try:
+                async with self.limiter.slot(tokens):
+                    if self.stopped or not await self._reserve(reserve):
+                        return
+                    self._idle.discard(task)
+                    self._reserved += 1
+                    try:
+                        failure = await self._attempt(work, request, reserve)
+                    finally:
+                        self._reserved -= 1
+            finally:
+                self._idle.discard(task)
             if failure is None:
                 return
             kind, message = failure.kind, failure.message
@@ -184,7 +199,7 @@ class Engine:
     async def _reserve(self, amount: int) -> bool:
         """Takes the money, once what others have reserved comes back if it must; False when the run stops instead."""
         while not self.budget.reserve(amount):
-            if not self.budget.reserved:
+            if not self._reserved:
                 self.stop(CAP)
             if self.stopped:
                 return False

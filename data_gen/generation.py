@@ -1,5 +1,6 @@
 """A run of `tsjax generate`: from an order to documents, continued where it was left."""
 
+import asyncio
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -7,9 +8,10 @@ from typing import Any
 
 from data_gen import order as orders
 from data_gen.assignment import Assignment
+from data_gen.batch_pack import ENDED
 from data_gen.breakers import Breakers
 from data_gen.budget import Budget
-from data_gen.curate import curate
+from data_gen.curate import REPORT, curate
 from data_gen.engine import DONE
 from data_gen.examine import Finding
 from data_gen.factors import Sampler
@@ -17,13 +19,16 @@ from data_gen.journal import Journal
 from data_gen.ledger import Ledger
 from data_gen.monitor import Monitor
 from data_gen.order import Order
-from data_gen.plan import Plan
+from data_gen.plan import AHEAD, Plan
 from data_gen.prices import Prices, dollars
 from data_gen.raw import read
 from data_gen.senders import Books, Sender, price_of, sender_of
 from tsjax.atomic import write_json
+from tsjax.errors import UserError
 from tsjax.lock import LOCK, lock
 
+SHARDED = ("batch", "file")
+FAR = 400_000  # documents on their way at once in shards: four of 50,000 lines and as many behind a slow one
 SHORT = "every candidate was asked"
 STATES = ("attempts", "settled", "extra", "doubtful", "failed", "open")
 
@@ -58,6 +63,7 @@ class Generation:
         try:
             self.manifest = orders.begin(out, order, {**asdict(price), "date": table.date, "id": table.id})
             journal = Journal(out, self.manifest["run"], table.id)
+            check_open(journal, order)
         except BaseException:
             self._unlock()
             if new and not any(out.iterdir()):
@@ -69,7 +75,8 @@ class Generation:
         self.monitor = Monitor(order.recipe)
         self.plan = Plan(
             order.recipe, Sampler(order.recipe, order.seed), order.model, target=order.target, candidates=order.most,
-            overrides=order.overrides, patient=order.backend not in ("batch", "file"), judged=self._seen,
+            overrides=order.overrides, patient=order.backend not in SHARDED,
+            ahead=FAR if order.backend in SHARDED else AHEAD, judged=self._seen,
         )  # fmt: skip
         self.restored = self.plan.restore(read(out))
         self.plan.judged = self._judged
@@ -99,12 +106,13 @@ class Generation:
         try:
             while True:
                 why = self.stopping or await self.send()
-                count = curated(self.out, self.order)
+                count = await asyncio.to_thread(curated, self.out, self.order)
                 short = self.order.target - count
                 if why != DONE or short <= 0:
                     break
                 if self.plan.exhausted:
-                    why = SHORT
+                    ((reason, times),) = self.plan.reasons.most_common(1) or [("none was accepted", 0)]
+                    why = f"{SHORT}; most often: {reason} ({times:,} times)"
                     break
                 self.plan.target += short  # copies, or near ones, were found among those that were accepted
         finally:
@@ -161,6 +169,17 @@ class Generation:
         return self.manifest
 
 
+def check_open(journal: Journal, order: Order) -> None:
+    """UserError where batches or files of another backend are on their way: their answers are paid for."""
+    others = {row["backend"] for row in journal.open_batches() if row["status"] not in ENDED} - {order.backend}
+    if others:
+        (other,) = others
+        raise UserError(
+            expected=f"--backend {other}, whose shards are on their way", found=f"--backend {order.backend}",
+            todo=f"resume with --backend {other} until they are collected",
+        )  # fmt: skip
+
+
 def curated(out: Path, order: Order) -> int:
     """Makes documents of the answers in a run folder; how many. 0 where there are no answers."""
     if next(read(out), None) is None:
@@ -172,6 +191,19 @@ def curated(out: Path, order: Order) -> int:
              "possibly billed, for calls without an answer or its usage": dollars(lost)}  # fmt: skip
     report = curate(
         out, order.recipe, seed=order.seed, target=order.target, valid_fraction=order.valid_fraction,
-        licence=order.licence or None, terms=order.terms or None, about=about,
+        against=order.against, licence=order.licence or None, terms=order.terms or None, about=about,
     )  # fmt: skip
     return report["documents"]["train"] + report["documents"]["valid"]
+
+
+def curate_again(out: Path, order: Order) -> int:
+    """`curated`, told in the run's manifest; 0 where there are no answers."""
+    with lock(out, todo="wait for it: it curates at its end"):
+        try:
+            count = curated(out, order)
+            if (out / REPORT).exists():
+                manifest = orders.load(out) | orders.settled(order) | {"documents": count}
+                write_json(out / orders.MANIFEST, manifest)
+        finally:
+            (out / LOCK).unlink(missing_ok=True)
+    return (out / REPORT).exists()

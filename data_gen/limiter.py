@@ -65,6 +65,7 @@ class Limiter:
         self._tokens_in_flight = 0.0
         self._flight = 1.0  # seconds a call takes, smoothed
         self._cut_at, self._was_cut = -math.inf, False
+        self._in_a_row = 0  # rate limits since the last answer
         self._held_until = -math.inf
         self.hold_too_long: float | None = None  # seconds, the last Retry-After that was beyond obeying
 
@@ -119,19 +120,21 @@ class Limiter:
 
     def answered(self, headers: Mapping[str, str]) -> None:
         """A call brought an answer with these headers (names in lower case)."""
+        self._in_a_row = 0
         self._limit = min(float(self._most), self._limit + (1 / self._limit if self._was_cut else 1.0))
         self._freed.set()
         self._learn(headers)
 
-    def limited(self, retry_after: float | None, attempt: int = 1) -> float:
-        """A call met a rate limit for the `attempt`-th time: fewer at once, and all hold. Returns the hold in seconds."""
+    def limited(self, retry_after: float | None) -> float:
+        """A call met a rate limit: fewer at once, and all hold, longer each time in a row. Returns the hold in seconds."""
         now = self._clock()
         if now - self._cut_at >= self._flight:  # the others of the same flight tell the same news
+            self._in_a_row += 1
             self._limit, self._was_cut = max(1.0, self._limit / 2), True
             self._cut_at = now
         if retry_after is not None and retry_after > LONGEST_HOLD:
             self.hold_too_long = retry_after
-        hold = max(min(retry_after or 0.0, LONGEST_HOLD), self.backoff(attempt))
+        hold = max(min(retry_after or 0.0, LONGEST_HOLD), self.backoff(max(1, self._in_a_row)))
         self._held_until = max(self._held_until, now + hold)
         return hold
 

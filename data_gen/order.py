@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from data_gen.client import address
 from data_gen.prices import Tier
 from data_gen.recipe import Recipe
 from data_gen.recipe import load as load_recipe
@@ -49,6 +50,7 @@ class Order:
     base_url:   of an OpenAI-compatible server (None: OpenAI's).
     key_env:    the environment variable with the key (None: OPENAI_API_KEY, for OpenAI alone).
     tier:       standard or flex; batches have their own price.
+    against:    corpora whose documents, and copies of them, are left out.
     replay:     the run folder whose answers are used again, for the backend of that name.
     """
 
@@ -74,16 +76,17 @@ class Order:
     models: Path | None = None
     replay: Path | None = None
     valid_fraction: float = 0.01
+    against: tuple[str, ...] = ()
     enqueued_tokens: int | None = None
     licence: str = ""
     terms: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("target", "concurrency"):
-            if getattr(self, name) < 1:
-                raise UserError(
-                    expected=f"a {name} of at least 1", found=str(getattr(self, name)), todo="choose another"
-                )
+        for name, least in (("target", 2), ("concurrency", 1)):  # of two documents one validates
+            if (number := getattr(self, name)) < least:
+                raise UserError(expected=f"a {name} of at least {least}", found=str(number), todo="choose another")
+        if self.base_url is not None:
+            address(self.base_url)
         check_seed(self.seed)
         if not 0 < self.valid_fraction < 1:
             raise UserError(
@@ -150,7 +153,10 @@ class Order:
     def settings(self) -> dict[str, Any]:
         """All but the recipe, as JSON. Names of environment variables are in it, never what they hold."""
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "recipe"}
-        return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+        return {
+            name: str(v) if isinstance(v, Path) else list(v) if isinstance(v, tuple) else v
+            for name, v in values.items()
+        }
 
     @classmethod
     def of(cls, manifest: Mapping[str, Any], **changed: Any) -> "Order":
@@ -158,6 +164,7 @@ class Order:
         settings = dict(manifest["order"])
         for name in ("prices", "models", "replay"):
             settings[name] = settings[name] and Path(settings[name])
+        settings["against"] = tuple(settings["against"])
         recipe = changed.pop("recipe", None) or load_recipe(settings["source"])
         return cls(**{**settings, "recipe": recipe, **changed})
 
@@ -169,20 +176,13 @@ def now() -> str:
 def begin(out: Path, order: Order, price: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest of a new run in `out`, written, or of the run that is there. UserError where that is another one."""
     path = out / MANIFEST
-    settings: dict[str, Any] = {
-        "order": order.settings(),
-        "cap_usd": None if order.cap is None else order.cap / 1e12,
-        "host": order.host,
-        "price": dict(price),
-        "curation_hash": order.recipe.curation_hash,
-        "recipe_text": order.recipe.text,
-    }
+    told = {**settled(order), "price": dict(price)}
     if path.exists():
         manifest = load(out)
         order.check(manifest, out)
         for kept in ("licence", "terms"):  # given once, they stay
-            settings["order"][kept] = settings["order"][kept] or manifest["order"].get(kept, "")
-        manifest = {key: value for key, value in manifest.items() if key not in ENDED} | settings
+            told["order"][kept] = told["order"][kept] or manifest["order"].get(kept, "")
+        manifest = {key: value for key, value in manifest.items() if key not in ENDED} | told
     else:
         if out.exists() and any(path for path in out.iterdir() if not path.name.startswith(".")):
             raise UserError(
@@ -195,12 +195,23 @@ def begin(out: Path, order: Order, price: Mapping[str, Any]) -> dict[str, Any]:
             "version": 1,
             "run": secrets.token_hex(8),
             **order.identity(),
-            **settings,
+            **told,
             "versions": {"tsjax": __version__, "python": platform.python_version(), "openai": _version("openai")},
             "started": now(),
         }
     write_json(path, manifest)
     return manifest
+
+
+def settled(order: Order) -> dict[str, Any]:
+    """What an order says of a run that may change while it lives."""
+    return {
+        "order": order.settings(),
+        "cap_usd": None if order.cap is None else order.cap / 1e12,
+        "host": order.host,
+        "curation_hash": order.recipe.curation_hash,
+        "recipe_text": order.recipe.text,
+    }
 
 
 def load(out: Path) -> dict[str, Any]:
@@ -210,6 +221,9 @@ def load(out: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_bytes())
         if manifest["kind"] != KIND:
             raise ValueError(f"kind {manifest['kind']!r}")
+        unknown = set(manifest["order"]) ^ {one.name for one in fields(Order) if one.name != "recipe"}
+        if unknown or not isinstance(manifest["run"], str):
+            raise ValueError(f"fields {sorted(unknown)}")
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise UserError(
             expected=f"a run of tsjax generate in {out}",

@@ -86,7 +86,7 @@ class Plan:
         index = self._next_index()
         if self._enough() or index >= self.candidates or index - self._frontier >= self.ahead:
             return None
-        self._assigned[index] = Assignment(self.recipe, self.examiner, self.sampler.draw(index))
+        self._assigned[index] = Assignment(self.recipe, self.examiner, self.sampler, index)
         return self._request(index)
 
     def claim(self, request: Request) -> None:
@@ -95,7 +95,7 @@ class Plan:
             self._again.remove(request.index)
         elif request.index >= self._frontier and request.index not in self._known:
             self._assigned.setdefault(
-                request.index, Assignment(self.recipe, self.examiner, self.sampler.draw(request.index))
+                request.index, Assignment(self.recipe, self.examiner, self.sampler, request.index)
             )
 
     def put_back(self, request: Request) -> None:
@@ -121,7 +121,7 @@ class Plan:
             index, count = row["index"], count + 1
             if index >= self._frontier and index not in self._known:
                 if index not in self._assigned:
-                    self._assigned[index] = Assignment(self.recipe, self.examiner, self.sampler.draw(index))
+                    self._assigned[index] = Assignment(self.recipe, self.examiner, self.sampler, index)
                 self._advance(index, row["step"], row["sample"], read_answer(row["body"], row["params"]))
         self._again.extend(sorted(self._assigned))
         return count

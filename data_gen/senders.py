@@ -86,7 +86,9 @@ class Calls:
     @property
     def state(self) -> str:
         held = self.limiter.held
-        return f"limit {self.limiter.limit}" + (f", held for {held:.0f} s" if held >= 1 else "")
+        asked = self.limiter.hold_too_long
+        beyond = f" (the server asked for {asked:,.0f} s)" if asked else ""
+        return f"limit {self.limiter.limit}" + (f", held for {held:.0f} s{beyond}" if held >= 1 else "")
 
 
 class Batches:
@@ -105,7 +107,7 @@ class Batches:
             plan, books.journal, books.budget, self.vendor, terms_of(self.order, books.price), books.out,
             pace=Pace(limits=Limits(tokens=self.order.enqueued_tokens)), progress=self.progress, stop=self._stopping,
         )  # fmt: skip
-        return {"": DONE, "told": self._why, "cap": CAP}.get(outcome.reason, outcome.message)
+        return {"done": DONE, "asked": self._why, "cap": CAP}.get(outcome.reason, outcome.message)
 
     def stop(self, why: str) -> None:
         self._why = self._why or why
@@ -184,10 +186,13 @@ def sender_of(order: Order, results: Sequence[Path] = ()) -> Sender:
 
 
 def client_of(order: Order, endpoint: str) -> Any:
-    from data_gen.client import Client
+    from data_gen.client import VENDOR, Client
 
+    # Said in full: the environment may name another server by now than when the run began.
+    url = order.base_url or VENDOR
+    key_env = order.key_env or (None if order.base_url else "OPENAI_API_KEY")
     return Client(
-        base_url=order.base_url, key_env=order.key_env, endpoint=endpoint, timeout=order.timeout, profile=profile_of(order),
+        base_url=url, key_env=key_env, endpoint=endpoint, timeout=order.timeout, profile=profile_of(order),
         tier=order.tier, strict=order.strict, connections=order.concurrency,
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from launch import environment, generate, processes
+from launch import environment, generate, ordering, processes
 from tsjax.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INTERRUPTED, EXIT_REQUEUE, UserError
 from tsjax.stop import Stop
 
@@ -46,9 +46,9 @@ def make_parser() -> Parser:
     p = verb(
         "generate",
         "Write a corpus with an LLM API from a recipe; or with the built-in offline writer.",
-        generate.EXAMPLE,
+        ordering.EXAMPLE,
     )
-    generate.generate_arguments(p)
+    ordering.generate_arguments(p)
 
     p = verb("prepare", "Any corpus to a tokenizer, token shards and a report on what is in it.",
              "tsjax prepare stories.txt.gz --vocab-size 4096 --report --out data/stories-4096\n"

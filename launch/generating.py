@@ -1,10 +1,11 @@
 """A run of `tsjax generate` at work: its progress, the signals it hears, and how it ended."""
 
 import asyncio
+import contextlib
 import re
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def run(out: Path, order: Order, results: Sequence[Path] = ()) -> int:
             return EXIT_INTERRUPTED if generation.stopping == "SIGINT" else EXIT_REQUEUE
     if isinstance(sender, Files) and sender.waiting:
         print("run these, then tsjax generate resume " + str(out) + ":", *sender.waiting, sep="\n  ")
-    return ended(out, manifest, time.monotonic() - began)
+    return ended(out, manifest, time.monotonic() - began, chats=order.recipe.shape.kind == "chat")
 
 
 async def drive(generation: Generation) -> dict[str, Any]:
@@ -48,20 +49,27 @@ async def drive(generation: Generation) -> dict[str, Any]:
     assert work is not None
 
     def heard(number: signal.Signals) -> None:
-        if generation.stopping:  # a second time: what is on its way counts as possibly billed
-            work.cancel()
-        print(f"\n{number.name}: waiting for the answers on their way; once more to leave them", flush=True)
+        again = bool(generation.stopping)
         generation.stop(number.name)
+        if again:  # what is on its way counts as possibly billed
+            work.cancel()
+        with contextlib.suppress(OSError):  # `tsjax generate ... | tee log`: Ctrl-C ends tee first
+            print(f"\n{number.name}: waiting for the answers on their way; once more to leave them", flush=True)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, heard, number)
-    shown = asyncio.create_task(show_progress(generation))
+    shown = asyncio.create_task(_unless_nobody_looks(show_progress(generation)))
     try:
         return await generation.run()
     finally:
         shown.cancel()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
+
+
+async def _unless_nobody_looks(shown: Coroutine[Any, Any, None]) -> None:
+    with contextlib.suppress(OSError):
+        await shown
 
 
 async def show_progress(generation: Generation) -> None:
@@ -113,7 +121,7 @@ def _span(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def ended(out: Path, manifest: dict[str, Any], seconds: float) -> int:
+def ended(out: Path, manifest: dict[str, Any], seconds: float, chats: bool) -> int:
     """Prints how it ended; UserError where the user has to do something before it can go on."""
     count, target = manifest["documents"], manifest["order"]["target"]
     cost = {name: dollars(round(usd * DOLLAR)) for name, usd in manifest["cost_usd"].items()}
@@ -124,8 +132,9 @@ def ended(out: Path, manifest: dict[str, Any], seconds: float) -> int:
         print(f"alarm: {alarm}")
     why = manifest["stopped"]
     if why == DONE:
+        chat = " --chat" if chats else ""
         print(
-            f"tsjax prepare {out / 'documents'} --out SHARDS makes shards of them; {out / 'report.json'} tells about them"
+            f"tsjax prepare {out / 'documents'}{chat} --out SHARDS makes shards; {out / 'report.json'} tells about them"
         )
         return EXIT_DONE
     if why == WAITING:
@@ -133,10 +142,11 @@ def ended(out: Path, manifest: dict[str, Any], seconds: float) -> int:
     if why in ("SIGINT", "SIGTERM"):
         print(f"saved; tsjax generate resume {out} continues")
         return EXIT_INTERRUPTED if why == "SIGINT" else EXIT_REQUEUE
-    todo = {
-        CAP: "raise it: tsjax generate resume RUN --cap USD",
-        SHORT: "look at report.json for why answers are rejected, then tsjax generate resume RUN --candidates N",
-    }.get(why, "mend that, then tsjax generate resume RUN")
+    todo = "mend that, then tsjax generate resume RUN"
+    if why == CAP:
+        todo = "raise it: tsjax generate resume RUN --cap USD"
+    elif why.startswith(SHORT):
+        todo = "mend that, or give it more: tsjax generate resume RUN --candidates N"
     raise UserError(
         expected=f"{target:,} accepted documents", found=f"{count:,}: {why}", todo=todo.replace("RUN", str(out))
     )

@@ -52,16 +52,39 @@ def test_few_calls_say_nothing_and_half_of_a_hundred_is_not_more_than_half():
 
 
 def test_a_share_of_errors_above_the_bound():
-    breakers = Breakers(error_share=0.5, errors_over=100, clock=Clock())
+    clock = Clock()
+    breakers = Breakers(error_share=0.5, errors_over=100, errors_for=60, clock=clock)
     for _ in range(1000):
         breakers.succeeded()
+        clock.now += 1
     for i in range(51):
         assert breakers.tripped() is None, i
         breakers.failed(failure())
-    assert "51 of the last 100 calls failed, more than 50%" in breakers.tripped()
+        clock.now += 1
+    assert "51 of the last 100 calls failed in 99 s, more than 50%" in breakers.tripped()
     for _ in range(1000):
         breakers.succeeded()
     assert "51 of the last 100" in breakers.tripped()  # once is for good
+
+
+def test_an_outage_of_seconds_stops_nothing_and_one_of_minutes_does():
+    clock = Clock()
+    breakers = Breakers(clock=clock)
+    for _ in range(60 * 400):
+        breakers.succeeded()
+        clock.now += 1 / 400
+    for _ in range(800):  # two seconds, at 400 calls a second
+        breakers.failed(failure())
+        clock.now += 1 / 400
+        assert breakers.tripped() is None
+    for _ in range(30):
+        breakers.failed(failure())
+        clock.now += 1
+    assert breakers.tripped() is None  # few calls while all back off: most of the last minute's are still answers
+    for _ in range(60):
+        breakers.failed(failure())
+        clock.now += 1
+    assert "calls failed" in breakers.tripped()
 
 
 @pytest.mark.parametrize("kind", [Kind.RATE, Kind.CAPACITY])

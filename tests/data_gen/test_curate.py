@@ -83,7 +83,7 @@ def test_every_answer_is_a_document_or_a_reject_with_a_reason(run, rows):
     assert report["documents"]["train"] + report["documents"]["valid"] == len(found) == 150
     assert report["answers"]["cost"] == {"picodollars": 200 * 1_500_000, "usd": 0.0003}
     assert report["answers"]["finish"] == {"stop": 190, "length": 10}
-    assert report["coverage"]["combinations"]["used"] == 170
+    assert report["coverage"]["combinations"]["used"] == 150
 
 
 def test_the_lowest_index_of_copies_stays(run):

@@ -209,7 +209,16 @@ def test_backoff_is_full_jitter_within_a_bound_that_doubles(time):
         assert 0 <= min(waits) < 0.05 * bound and 0.95 * bound < max(waits) <= bound
     again = [limiter(time).backoff(3) for _ in range(3)]
     assert len(set(again)) == 1  # the generator decides, nothing else
-    assert limiter(time).limited(None, attempt=5) == limiter(time).backoff(5)
+
+
+def test_holds_grow_while_nothing_but_rate_limits_comes(time):
+    limit, holds = limiter(time), []
+    for _ in range(60):
+        holds.append(limit.limited(None))
+        time.now += 200
+    assert max(holds[:2]) <= 2 and max(holds) > 0.5 * CAP
+    limit.answered({})
+    assert limit.limited(None) <= 1
 
 
 def test_headers_fill_the_buckets(time):

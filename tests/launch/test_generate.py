@@ -121,7 +121,7 @@ def test_other_checks_ask_nobody_and_another_prompt_is_refused(tsjax, tmp_path, 
         (["tinystorys", *MODEL, "--target", "5"], ["did you mean 'tinystories'"]),
         (["tinystories", "--target", "5"], ["no model"]),
         (["tinystories", *MODEL], ["no target"]),
-        (["tinystories", *MODEL, "--target", "0"], ["target of at least 1"]),
+        (["tinystories", *MODEL, "--target", "0"], ["target of at least 2"]),
         (["tinystories", *MODEL, "--target", "5"], ["--out"]),
         (["tinystories", *MODEL, "--target", "5", "--out", "OUT"], ["cap", "--estimate"]),
         (["tinystories", *MODEL, "--target", "5", "--cap", "1", "--out", "OUT"], ["OPENAI_API_KEY"]),
@@ -133,6 +133,18 @@ def test_other_checks_ask_nobody_and_another_prompt_is_refused(tsjax, tmp_path, 
         (["tinystories", *MODEL, "--target", "5", "--backend", "carrier-pigeon", "--out", "OUT"], ["chat, responses"]),
         (["tinystories", *MODEL, "--target", "5", "--cap", "1", "--out", "OUT", "--base-url", "http://me:pw@host/v1"],
          ["user name or password"]),
+        (["tinystories", *MODEL, "--target", "5", "--cap", "1", "--count", "5", "--out", "OUT"], ["--count", "leave it out"]),
+        (["tinystories", *MODEL, "--target", "5", "--cap", "1", "--seed", "-1", "--out", "OUT"], ["seed"]),
+        (["tinystories", *MODEL, "--target", "5", "--cap", "1", "--valid-fraction", "2", "--out", "OUT"], ["valid-fraction"]),
+        (["tinystories", *MODEL, "--target", "5", "--cap", "1", "--requests-per-minute", "0", "--out", "OUT"],
+         ["requests-per-minute"]),
+        (["tinystories", *MODEL, "--target", "5", "--max-output-tokens", "-5", "--estimate"], ["max-output-tokens"]),
+        (["tinystories", *MODEL, "--target", "5", "--show", "0"], ["--show 1 or more"]),
+        (["tinystories", *MODEL, "--target", "5", "--backend", "batch", "--tier", "flex", "--cap", "1", "--out", "OUT"],
+         ["choose one"]),
+        (["tinystories", "--model", "m", "--free", "--backend", "file", "--target", "5", "--out", "OUT",
+          "--base-url", "https://me:pw@host/v1?key=pw"], ["user name or password"]),
+        (["status", "OUT", "--target", "5"], ["--target"]),
         (["status"], ["run folder"]),
         (["status", "OUT"], ["tsjax generate"]),
         (["verify", "OUT"], ["folder"]),
@@ -288,6 +300,108 @@ def test_a_broken_prompt_stops_before_the_money_is_gone(tsjax, tmp_path, recipe)
         assert server.calls < 800
     assert json.loads((run / "report.json").read_bytes())["acceptance"]["story"]["rejected"]["too_short"] >= 500
     assert not (run / "documents").exists()
+
+
+def start(recipe: Path, run: Path, server: StubServer, *more: str, **how) -> subprocess.Popen:
+    command = [
+        sys.executable,
+        "-m",
+        "launch.cli",
+        "generate",
+        str(recipe),
+        *at(server),
+        "--cap",
+        "1",
+        "--out",
+        str(run),
+        *more,
+    ]
+    return subprocess.Popen(command, text=True, **how)
+
+
+def until(done, process: subprocess.Popen, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not done():
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("rules", "more"),
+    [((), ("--requests-per-minute", "60")), ((Rule("rate_absurd", 1.0, None, after=10),), ())],
+    ids=["a limit of one's own", "a server that says an hour"],
+)
+def test_a_stop_does_not_wait_for_limits(tmp_path, recipe, rules, more):
+    with StubServer(Script(rules=rules)) as server:
+        process = start(recipe, tmp_path / "run", server, "--target", "500", *more, stdout=subprocess.DEVNULL)
+        until(lambda: server.calls > (2 if more else 10), process)
+        asked = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 130 and time.monotonic() - asked < 10
+
+
+def test_a_stop_is_heard_when_nobody_reads_any_more(tmp_path, recipe):
+    with StubServer(Script(latency=0.05)) as server:
+        process = start(
+            recipe, tmp_path / "run", server, "--target", "5000", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        until(lambda: server.calls > 20, process)
+        process.stdout.close()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) in (0, 130)
+        assert "Traceback" not in process.stderr.read()
+        process.stderr.close()
+        calls = server.calls
+        time.sleep(0.2)
+        assert server.calls == calls < 4000
+
+
+def test_shards_on_their_way_belong_to_their_backend(tsjax, tmp_path, recipe, monkeypatch):
+    quick_batches(monkeypatch)
+    run = tmp_path / "run"
+    with StubServer(Script(rules=(Rule("stuck", 1.0, None),))) as server:
+        process = start(recipe, run, server, "--target", "20", "--backend", "batch", stdout=subprocess.DEVNULL)
+        until(lambda: any("batches" in row["endpoint"] for row in server.ledger.rows("received")), process)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 75
+        calls = server.calls
+        code, _, err = tsjax("generate", "resume", run, "--backend", "chat")
+        one_line(code, err, "--backend batch", "on their way")
+        assert server.calls == calls and not (run / ".lock").exists()
+
+
+def test_a_run_goes_on_at_the_server_it_began_with(tsjax, tmp_path, recipe, monkeypatch):
+    run = tmp_path / "run"
+    with StubServer() as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        assert tsjax("generate", recipe, *MODEL, "--target", "5", "--cap", "1", "--out", run)[0] == 0
+        assert manifest(run)["host"] == f"127.0.0.1:{server.port}"
+        monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+        monkeypatch.chdir("/")
+        assert tsjax("generate", "resume", run, "--target", "7")[0] == 0
+        code, out, _ = tsjax("generate", "resume", run, "--target", "9", "--estimate")
+        assert code == 0 and "worst case" in out and server.calls == 7
+
+
+def test_why_nothing_was_answered_is_told(tsjax, tmp_path, recipe):
+    with StubServer(Script(rules=(Rule("bad_request", 1.0, None),))) as server:
+        code, _, err = tsjax("generate", recipe, *at(server), "--target", "5", "--cap", "1", "--out", tmp_path / "run")
+    one_line(code, err, "every candidate was asked", "Invalid request", "10 times")
+
+
+def test_documents_of_other_data_are_left_out(tsjax, tmp_path, recipe):
+    first, second = tmp_path / "first", tmp_path / "second"
+    with StubServer() as server:
+        assert tsjax("generate", recipe, *at(server), "--target", "10", "--cap", "1", "--out", first)[0] == 0
+        again = ("--target", "10", "--cap", "1", "--out", second, "--against", first / "documents")
+        assert tsjax("generate", recipe, *at(server), *again)[0] == 0
+    report = json.loads((second / "report.json").read_bytes())
+    assert (
+        report["documents"]["in_other_data"] == 10 and report["documents"]["train"] + report["documents"]["valid"] == 10
+    )
+    assert not set(documents(first)) & set(documents(second))
 
 
 def test_a_state_of_batches_is_shown():
