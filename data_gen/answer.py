@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")  # as vendors call it
-MOST_TOKENS = 10**12  # in one answer; a number beyond that is no count
+MOST_TOKENS = 10**9  # in one answer; a number beyond that is no count
+TIMES = 4  # the limit that was sent: a count of output beyond that is none (some servers pass a limit by their thinking)
 STOP, LENGTH, FILTER, REFUSAL, EMPTY = "stop", "length", "content_filter", "refusal", "empty"
 
 
@@ -54,7 +55,8 @@ def read_answer(body: Mapping[str, Any], sent: Mapping[str, Any] | None = None) 
     """The answer in the JSON of a chat completion or a response. ValueError where it is neither.
 
     sent: the parameters it was asked with. An answer as long as its limit counts as cut whatever it says of itself:
-          some servers call it completed (`transformers serve`, responses).
+          some servers call it completed (`transformers serve`, responses). One that is told to be much longer has no
+          usage: such a count would be a bill that nobody can check.
     """
     if "choices" in body:
         text, finish, refusal = _chat(body)
@@ -67,8 +69,11 @@ def read_answer(body: Mapping[str, Any], sent: Mapping[str, Any] | None = None) 
     elif finish == STOP and not text.strip():
         finish = EMPTY
     usage = _usage(body.get("usage"))
-    if finish == STOP and usage and usage.output >= _limit(sent or {}):
+    limit = _limit(sent or {})
+    if finish == STOP and usage and usage.output >= limit:
         finish = LENGTH
+    if usage and usage.output > TIMES * limit:
+        usage = None
     return Answer(text, finish, usage, refusal, _text(body.get("model")),
                   _text(body.get("system_fingerprint")), _text(body.get("service_tier")))  # fmt: skip
 

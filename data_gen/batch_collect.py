@@ -98,9 +98,10 @@ class Collector:
                 elif result.custom_id in self.tally.seen:
                     self.tally.doubled += 1
                 else:
-                    self._count(result)
+                    item = self.roster[result.custom_id]
+                    self._count(result, item)
                     if result.custom_id in self.left:
-                        due.append((result, self.roster[result.custom_id], *self.left.pop(result.custom_id)))
+                        due.append((result, item, *self.left.pop(result.custom_id)))
                 if len(due) == TOGETHER:
                     await self._settle(due)
                     due = []
@@ -167,10 +168,10 @@ class Collector:
 
         return back if again and tries < self.tries else lambda: self.work.gave_up(request, why)
 
-    def _count(self, result: Result) -> None:
+    def _count(self, result: Result, item: Item) -> None:
         assert result.body is not None
         self.tally.seen.add(result.custom_id)
-        usage: Usage | None = read_answer(result.body).usage
+        usage: Usage | None = read_answer(result.body, item.sent).usage
         self.tally.without_usage += usage is None
         self.tally.tokens_in += usage.input if usage else 0
         self.tally.tokens_out += usage.output if usage else 0
@@ -189,14 +190,13 @@ class Collector:
         calls = []
         for result, item, attempt, reserved in due:
             assert result.body is not None
-            answer = read_answer(result.body)
-            cost = self.terms.cost(item.request, answer)
-            doubt = reserved if cost is None else 0  # billed, but how much was not told
+            answer = read_answer(result.body, item.sent)
+            cost, doubt = self.terms.booked(answer, reserved)
             headers = {"x-request-id": result.request} if result.request else {}
             reply = Reply(result.status, result.body, headers, item.sent, item.dropped)
-            calls.append(self.journal.settle(attempt, item.request, reply, cost or 0, doubt,
+            calls.append(self.journal.settle(attempt, item.request, reply, cost, doubt,
                                              backend=self.backend, batch=self.batch, sent=self.sent))  # fmt: skip
-            settled.append((item.request, answer, reserved, cost or 0, doubt))
+            settled.append((item.request, answer, reserved, cost, doubt))
         firsts = await asyncio.gather(*calls)
         for first, (request, answer, reserved, cost, doubt) in zip(firsts, settled, strict=True):
             self.budget.settle(reserved, cost, doubt)

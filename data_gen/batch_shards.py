@@ -37,14 +37,14 @@ class Terms:
     url:    of every line, such as "/v1/chat/completions".
     body:   the vendor's JSON for a request, and our parameters that it does not take.
     worst:  the most that a request can cost.
-    cost:   what an answer did cost; None where its usage is not told.
+    booked: (cost, doubt) of an answer to a request for which so much was reserved, as `Price.booked`.
     tokens: input tokens of a request, for the vendor's limit on what is enqueued.
     """
 
     url: str
     body: Callable[[Request], tuple[Mapping[str, Any], Sequence[str]]]
     worst: Callable[[Request], int]
-    cost: Callable[[Request, Answer], int | None]
+    booked: Callable[[Answer, int], tuple[int, int]]
     tokens: Callable[[Request], int]
 
     @classmethod
@@ -54,7 +54,7 @@ class Terms:
             "/v1" + PATHS[endpoint],
             lambda request: body(request, endpoint, profile, strict=strict),
             lambda request: worst_cost(price, request),
-            lambda _, answer: price.cost(answer.usage) if answer.usage else None,
+            lambda answer, reserve: price.booked(answer.usage, "", reserve),  # a batch has one tier
             lambda request: sum(AROUND + round(MARGIN * about_tokens(m["content"])) for m in request.messages),
         )
 

@@ -182,8 +182,7 @@ class Engine:
             finally:
                 self.in_flight -= 1
             answer = read_answer(reply.body, reply.params)
-            # Without usage nobody knows the price, so all that was reserved is in doubt.
-            cost, doubt = (self.price.cost(answer.usage), 0) if answer.usage else (0, reserve)
+            cost, doubt = self.price.booked(answer.usage, answer.tier, reserve)
             await self.journal.settle(attempt, request, reply, cost, doubt, backend=self.backend.name, sent=sent)
         except asyncio.CancelledError:
             doubt = reserve

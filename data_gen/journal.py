@@ -6,31 +6,42 @@ write at once, so what they ask for is gathered and made durable together, by on
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from data_gen.answer import Reply, Usage, read_answer
-from data_gen.ledger import Ledger
-from data_gen.raw import RawWriter, read
+from data_gen.ledger import FILE, Ledger
+from data_gen.raw import FOLDER, RawWriter, parts, read
 from data_gen.request import Request
+from tsjax.errors import UserError
 
 RAW_VERSION = 1
 KILLED = "the process ended before the answer came"
+STOPPED = "the run was stopped before the answer came"
 
 Entry = tuple[dict[str, Any] | None, Callable[[], Any]]  # a raw line, if any, and what books it
 
 
 class Journal:
-    """Use it in one event loop: `open`, then `settle` or `fail`. What a killed process left is booked on construction."""
+    """Use it in one event loop: `open`, then `settle` or `fail`. What a killed process left is booked on construction.
+
+    UserError, and nothing changed, where the folder has answers that its ledger does not know, or less than it knows.
+    """
 
     def __init__(self, run: Path, run_id: str, price_id: str = ""):
         self.run_id, self.price_id = run_id, price_id
         run.mkdir(parents=True, exist_ok=True)
-        self.ledger, self.raw = Ledger(run), RawWriter(run)
-        self.lost = self._recover(run)
+        if not (run / FILE).exists() and any(part.stat().st_size for part in parts(run / FOLDER)):
+            raise _forgotten(run, "none, though there are answers")  # a new one would not know what was spent
+        self.ledger = Ledger(run)
+        try:
+            self.lost = self._recover(run)
+        except BaseException:
+            self.ledger.close()
+            raise
         self._last = self.ledger.last_attempt()
         self.tokens = sum(self.ledger.totals()[-2:])  # of all answers, in and out
         self._thread = ThreadPoolExecutor(1, "journal")
@@ -42,7 +53,11 @@ class Journal:
         """Books answers whose rows were not written, then doubts what is still on its way; returns how many those are."""
         with self.ledger.transaction():
             for row in read(run, self.ledger.mark):
-                self.ledger.settle(row["attempt"], row["cost"], row["doubt"], *_tokens(row["body"]), row["received"])
+                if self.ledger.request_of(row["attempt"]) != row["id"]:
+                    raise _forgotten(run, f"one without attempt {row['attempt']} at {row['id']}, which was answered")
+                tokens = tokens_of(row["body"], row["params"])
+                self.ledger.settle(row["attempt"], row["cost"], row["doubt"], *tokens, row["received"])
+            self.raw = RawWriter(run, mark=self.ledger.mark)
             self.ledger.mark = self.raw.mark
             return self.ledger.doubt_all_sent(KILLED)
 
@@ -73,7 +88,7 @@ class Journal:
             "dropped": reply.dropped, "messages": [dict(m) for m in request.messages], "cost": cost, "doubt": doubt,
             "price": self.price_id, "body": reply.body,
         }  # fmt: skip
-        tokens = _tokens(reply.body)
+        tokens = tokens_of(reply.body, reply.params)
         self.tokens += sum(tokens)
         return await self._durable((row, lambda: self.ledger.settle(attempt, cost, doubt, *tokens, now)))
 
@@ -95,11 +110,18 @@ class Journal:
         return self._thread.submit(self.ledger.sent_in, shard).result()
 
     async def close(self) -> None:
-        """Waits for what is being written, then closes the files."""
+        """Waits for what is being written, then closes the files.
+
+        What is still on its way then (calls that were cancelled; not batches) can't be booked any more, so it is in
+        doubt now and not only from the next start on.
+        """
         if self._writer:
             with suppress(Exception):
                 await self._writer
         self._thread.shutdown()
+        if not self._broken:
+            with suppress(OSError, UserError), self.ledger.transaction():  # else the next start does it
+                self.ledger.doubt_all_sent(STOPPED)
         self.raw.close()
         self.ledger.close()
 
@@ -142,6 +164,16 @@ class Journal:
         return results
 
 
-def _tokens(body: dict[str, Any]) -> tuple[int, int]:
-    usage = read_answer(body).usage or Usage(0, 0)
+def tokens_of(body: dict[str, Any], params: Mapping[str, Any]) -> tuple[int, int]:
+    """Tokens in and out, as the ledger has them: 0 where they are not told."""
+    usage = read_answer(body, params).usage or Usage(0, 0)
     return usage.input, usage.output
+
+
+def _forgotten(run: Path, found: str) -> UserError:
+    return UserError(
+        expected=f"the ledger that goes with the answers in {run / FOLDER}, at {run / FILE}: it knows what was spent",
+        found=found,
+        todo="bring it back from a copy that is as new as the answers; or generate into another folder with --backend "
+        "replay --replay and this one, which asks nobody and pays nothing",
+    )

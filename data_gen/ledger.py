@@ -10,10 +10,12 @@ Money is in picodollars. `reserved` counts while a row is `sent`; `cost` is what
 it may have billed without telling.
 """
 
+import errno
 import json
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +24,7 @@ from tsjax.errors import UserError
 
 FILE = "ledger.sqlite"
 VERSION = 1
+MOST = 10**16  # of one number: 10,000 USD, or as many tokens. More is no count, and sums of it would overflow SQLite
 
 _SCHEMA = """
 create table attempts (
@@ -53,38 +56,49 @@ class Totals(NamedTuple):
 
 
 class Ledger:
-    """Opens or makes the ledger of a run folder. `with ledger.transaction():` around whatever changes it."""
+    """Opens or makes the ledger of a run folder. `with ledger.transaction():` around whatever changes it.
+
+    readonly: for looking, also at a file system that can't be written. All methods raise OSError where the disk is full
+              and UserError for whatever else is wrong with the file.
+    """
 
     def __init__(self, run: Path, readonly: bool = False):
         self.path = run / FILE
         if readonly and not self.path.exists():
             raise UserError(expected=f"a ledger at {self.path}", found="none", todo="give the folder of a run")
-        # The writer thread uses the connection that another thread opened, never both at once.
-        self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=30)
-        try:
+        with _told(self.path):
+            self._db = _reader(self.path) if readonly else _connect(str(self.path))
             if not readonly:
                 self._db.execute("pragma journal_mode=wal")
                 self._db.execute("pragma synchronous=full")
-            self._make()
-        except sqlite3.DatabaseError as e:
-            raise UserError(
-                expected=f"a ledger of version {VERSION} at {self.path}", found=str(e), todo="bring it back from a copy"
-            ) from e
+            (version,) = self._db.execute("pragma user_version").fetchone()
+            if not version and not readonly:
+                self._make()
+            elif version != VERSION:
+                raise _damaged(self.path, f"version {version}" if version else "an empty file")
 
     def _make(self) -> None:
-        (version,) = self._db.execute("pragma user_version").fetchone()
-        if version not in (0, VERSION):
-            raise sqlite3.DatabaseError(f"version {version}")
-        if not version:
-            with self.transaction():
-                for statement in _SCHEMA.split(";"):
-                    self._db.execute(statement)
-                self._db.execute(f"pragma user_version = {VERSION}")
+        with self.transaction() as db:
+            for statement in _SCHEMA.split(";"):
+                db.execute(statement)
+            db.execute(f"pragma user_version = {VERSION}")
 
-    def transaction(self) -> sqlite3.Connection:
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
         """The connection, in a transaction that ends with the `with` block."""
-        self._db.execute("begin immediate")
-        return self._db
+        with _told(self.path):
+            self._db.execute("begin immediate")
+            try:
+                yield self._db
+                self._db.execute("commit")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    self._db.execute("rollback")
+                raise
+
+    def _rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        with _told(self.path):
+            return self._db.execute(query, values).fetchall()
 
     def close(self) -> None:
         self._db.close()
@@ -98,17 +112,20 @@ class Ledger:
 
     def settle(self, attempt: int, cost: int, doubt: int, tokens_in: int, tokens_out: int, ended: float) -> bool:
         """Books an answer that is on disk; False where another attempt at the request had one before. Idempotent."""
-        request, state = self._db.execute("select request, state from attempts where id = ?", (attempt,)).fetchone()
+        ((request, state),) = self._rows("select request, state from attempts where id = ?", (attempt,))
+        cost, doubt, tokens_in, tokens_out = (min(number, MOST) for number in (cost, doubt, tokens_in, tokens_out))
         if state in ("settled", "extra"):
             return state == "settled"
-        first = not self._db.execute(
-            "select 1 from attempts where request = ? and state = 'settled'", (request,)
-        ).fetchone()
+        first = not self._rows("select 1 from attempts where request = ? and state = 'settled'", (request,))
         self._db.execute(
             "update attempts set state = ?, cost = ?, doubt = ?, tokens_in = ?, tokens_out = ?, ended = ?, why = ''"
             " where id = ?", ("settled" if first else "extra", cost, doubt, tokens_in, tokens_out, ended, attempt)
         )  # fmt: skip
         return first
+
+    def request_of(self, attempt: int) -> str | None:
+        """The id of the request that an attempt is at; None where there is no such attempt."""
+        return next((request for (request,) in self._rows("select request from attempts where id = ?", (attempt,))), None)
 
     def fail(self, rows: Sequence[tuple[int, int, str]], ended: float) -> None:
         """Rows of (doubt, attempt, why): no answer, billed perhaps (doubt > 0) or not."""
@@ -132,50 +149,108 @@ class Ledger:
         )
 
     def batches(self) -> list[dict[str, Any]]:
-        rows = self._db.execute("select shard, fields from batches order by shard").fetchall()
+        rows = self._rows("select shard, fields from batches order by shard")
         return [{"shard": shard, **json.loads(fields)} for shard, fields in rows]
 
     def sent_in(self, shard: str) -> dict[str, tuple[int, int]]:
         """Request id -> (attempt, reserved), of a batch's lines that are still on their way."""
-        rows = self._db.execute(
-            "select request, id, reserved from attempts where state = 'sent' and batch = ?", (shard,)
-        )
+        rows = self._rows("select request, id, reserved from attempts where state = 'sent' and batch = ?", (shard,))
         return {request: (attempt, reserved) for request, attempt, reserved in rows}
 
     def totals(self) -> Totals:
-        row = self._db.execute(
+        (row,) = self._rows(
             "select count(*), sum(state = 'settled'), sum(state = 'extra'), sum(state = 'doubtful'),"
             " sum(state = 'failed'), sum(state = 'sent'), sum(cost), sum(doubt),"
             " sum(iif(state = 'sent', reserved, 0)), sum(tokens_in), sum(tokens_out) from attempts"
-        ).fetchone()
+        )
         return Totals(*(value or 0 for value in row))
 
     def reasons(self) -> dict[str, int]:
         """How often attempts ended without an answer, by why."""
         return dict(
-            self._db.execute(
-                "select why, count(*) from attempts where why != '' group by why order by 2 desc, 1 limit 20"
-            )
+            self._rows("select why, count(*) from attempts where why != '' group by why order by 2 desc, 1 limit 20")
         )
 
     def settled(self) -> Iterator[tuple[str, int]]:
         """(request id, attempt) of every answer."""
-        yield from self._db.execute("select request, id from attempts where state in ('settled', 'extra') order by id")
+        with _told(self.path):
+            yield from self._db.execute(
+                "select request, id from attempts where state in ('settled', 'extra') order by id"
+            )
 
     def last_answer(self) -> float | None:
         """When the last one came, in seconds since 1970."""
-        return self._db.execute("select max(ended) from attempts where state in ('settled', 'extra')").fetchone()[0]
+        return self._rows("select max(ended) from attempts where state in ('settled', 'extra')")[0][0]
 
     def last_attempt(self) -> int:
-        (last,) = self._db.execute("select max(id) from attempts").fetchone()
+        ((last,),) = self._rows("select max(id) from attempts")
         return last or 0
 
     @property
     def mark(self) -> Mark:
         """How far the raw answers are booked."""
-        row = self._db.execute("select value from facts where name = 'raw'").fetchone()
-        return Mark(*json.loads(row[0])) if row else Mark(0, 0)
+        rows = self._rows("select value from facts where name = 'raw'")
+        return Mark(*json.loads(rows[0][0])) if rows else Mark(0, 0)
 
     @mark.setter
     def mark(self, mark: Mark) -> None:
         self._db.execute("insert or replace into facts values ('raw', ?)", (json.dumps(mark),))
+
+
+def _connect(name: str, **how: Any) -> sqlite3.Connection:
+    # The writer thread uses the connection that another thread opened, never both at once.
+    return sqlite3.connect(name, isolation_level=None, check_same_thread=False, timeout=30, **how)
+
+
+def _reader(path: Path) -> sqlite3.Connection:
+    """A connection that changes nothing. Where the files beside the ledger can't be made, it is read as it lies there."""
+    name = f"{path.absolute().as_uri()}?mode=ro"
+    try:
+        db = _connect(name, uri=True)
+        db.execute("select count(*) from sqlite_master").fetchone()
+        return db
+    except sqlite3.OperationalError as e:
+        if _code(e) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            raise
+    changes = path.with_name(f"{path.name}-wal")
+    if changes.exists() and changes.stat().st_size:
+        raise UserError(
+            expected=f"a folder that can be written, to read the changes in {changes}",
+            found="a file system or a folder that can't be",
+            todo="copy the run's folder to where you can write, and look there",
+        )
+    return _connect(f"{name}&immutable=1", uri=True)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Says what SQLite found in the words of this program. A mistake of ours (no code of SQLite's) stays as it is."""
+    try:
+        yield
+    except sqlite3.Error as e:
+        match _code(e):
+            case None:
+                raise
+            case sqlite3.SQLITE_FULL:
+                raise OSError(errno.ENOSPC, "No space left on device", str(path)) from e
+            case sqlite3.SQLITE_IOERR:
+                expected, todo = f"a disk that holds {path}", "make room or check the disk, then resume the run"
+            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+                expected, todo = f"{path} for this process alone", "wait for the other program that has it open"
+            case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
+                expected, todo = f"a ledger that can be opened and written at {path}", "check who may write there"
+            case _:
+                raise _damaged(path, str(e)) from e
+        raise UserError(expected=expected, found=str(e), todo=todo) from e
+
+
+def _code(e: sqlite3.Error) -> int | None:
+    """SQLite's primary code of an error."""
+    code = getattr(e, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+def _damaged(path: Path, found: str) -> UserError:
+    return UserError(
+        expected=f"a ledger of version {VERSION} at {path}", found=found, todo="bring it back from a copy"
+    )

@@ -8,7 +8,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -21,8 +21,12 @@ BUNDLED = Path(__file__).with_name("prices.toml")
 VARIABLE = "TSJAX_PRICES"
 Tier = Literal["standard", "batch", "flex"]
 DATED = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{8}|latest)$")
+SERVED = {"default": "standard"}  # a tier in answers -> as it is called here
+DEARER = "priority"  # a tier that has no price here; a project's settings may choose it
 FIELDS = ("input", "output", "cached", "cache_write", "batch", "flex")
 
+TIMES = 4  # the most that a call can cost: a bill beyond that is none, and what was reserved for the call is in doubt
+TOP = ("date", "source", "models")
 BYTES_A_TOKEN = 4.02  # of UTF-8, for estimates; see `about_tokens`
 PER_MESSAGE, PER_REQUEST = 16, 64
 
@@ -37,6 +41,7 @@ class Price:
     output: int
     cached: int
     cache_write: int
+    others: tuple["Price", ...] = ()  # of the tiers at which a server may answer all the same
 
     def cost(self, usage: Usage) -> int:
         """Picodollars for what the vendor counted. Cached and written tokens are part of its `input`, not on top."""
@@ -46,9 +51,30 @@ class Price:
         return plain * self.input + cached * self.cached + written * self.cache_write + usage.output * self.output
 
     def worst(self, input_tokens_at_most: int, max_output_tokens: int) -> int:
-        """Picodollars that a call with these limits can cost at most, whatever is cached."""
-        dearest = max(self.input, self.cached, self.cache_write)
-        return input_tokens_at_most * dearest + max_output_tokens * self.output
+        """Picodollars that a call with these limits can cost at most, whatever is cached and at whatever tier."""
+        prices = (self, *self.others)
+        dearest = max(max(price.input, price.cached, price.cache_write) for price in prices)
+        return input_tokens_at_most * dearest + max_output_tokens * max(price.output for price in prices)
+
+    def booked(self, usage: Usage | None, served: str, reserve: int) -> tuple[int, int]:
+        """(cost, doubt) of an answer, in picodollars: what is known to be billed, and what may be on top of that.
+
+        served:  the tier that the answer names; "" where it names none: then the dearest may be billed.
+        reserve: the most that the call could cost. Without usage, or with one that can't be, all of it is in doubt.
+        """
+        if usage is None:
+            return 0, reserve
+        costs = {price.tier: price.cost(usage) for price in (self, *self.others)}
+        name = SERVED.get(served, served)
+        if name in costs:
+            cost, doubt = costs[name], 0
+        elif name == DEARER:
+            cost, doubt = max(costs.values()), max(0, reserve - max(costs.values()))
+        elif self.tier == "flex":  # a server that does not tell may not know of it
+            cost, doubt = costs["flex"], max(costs.values()) - costs["flex"]
+        else:
+            cost, doubt = costs[self.tier], 0
+        return (cost, doubt) if cost <= TIMES * reserve else (0, reserve)
 
 
 @dataclass(frozen=True)
@@ -67,6 +93,12 @@ class Prices:
             path = Path(os.environ[VARIABLE])
         bundled = _read(BUNDLED)
         own = _read(path) if path else {}
+        if path and (unknown := sorted(set(own) - set(TOP))):
+            raise UserError(
+                expected=f"nothing but {', '.join(TOP)} at the top of a file of prices",
+                found=f"{', '.join(unknown)} in {path}",
+                todo="correct it: a price belongs in a table [models.NAME]",
+            )
         table = {model: _checked(model, row, path or BUNDLED)
                  for model, row in (bundled["models"] | _models(own, path)).items()}  # fmt: skip
         text = json.dumps({model: {k: str(v) for k, v in row.items()} for model, row in table.items()}, sort_keys=True)
@@ -81,6 +113,14 @@ class Prices:
         """
         if free:
             return Price(model, tier, 0, 0, 0, 0)
+        price = self._of(model, tier)
+        # A server answers a flex call at the standard tier where it likes, and the other way round by a project's setting.
+        other: Tier | None = {"flex": "standard", "standard": "flex"}.get(tier)  # type: ignore[assignment]
+        if other == "standard" or (other and "flex" in self._row(model)):
+            price = replace(price, others=(self._of(model, other),))
+        return price
+
+    def _row(self, model: str) -> Mapping[str, Decimal]:
         row = self.table.get(model) or self.table.get(DATED.sub("", model))
         if row is None:
             near = difflib.get_close_matches(model, self.table, 3, 0.5) or list(self.table)
@@ -90,6 +130,10 @@ class Prices:
                 todo=f"put its price (USD per million tokens) in a file and give --prices FILE or ${VARIABLE}:\n"
                 f'[models."{model}"]\ninput = 0.00\noutput = 0.00',
             )
+        return row
+
+    def _of(self, model: str, tier: Tier) -> Price:
+        row = self._row(model)
         share = row.get(tier, Decimal(1) if tier == "standard" else None)
         if share is None:
             raise UserError(

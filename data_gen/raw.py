@@ -1,7 +1,8 @@
 """Raw answers on disk: JSON lines in Zstandard frames, appended and never rewritten.
 
 Every append is one frame, synced before it counts, so a kill costs at most a frame that nobody was told of. The tail
-that it leaves is cut off when the writer opens the folder again; a frame that is broken anywhere else is an error.
+that it leaves is cut off when the writer opens the folder again. A frame that is broken anywhere else is an error, and
+nothing is cut before the ledger's mark: what lies there was paid for and told.
 """
 
 import json
@@ -17,6 +18,7 @@ from tsjax.errors import UserError
 FOLDER = "raw"
 PART_BYTES = 64_000_000  # compressed; a part is read into memory whole
 PIECE = 16_384
+MAGIC = b"\x28\xb5\x2f\xfd"  # how a frame begins
 
 
 class Mark(NamedTuple):
@@ -35,15 +37,20 @@ class Line(NamedTuple):
 
 
 class RawWriter:
-    """Appends to the newest part of a run's raw folder, or to a new one where that is full."""
+    """Appends to the newest part of a run's raw folder, or to a new one where that is full.
 
-    def __init__(self, run: Path, part_bytes: int = PART_BYTES):
+    mark: how far answers are known to be durable. UserError, and nothing changed, where less than that is whole.
+    """
+
+    def __init__(self, run: Path, part_bytes: int = PART_BYTES, mark: Mark = Mark(0, 0)):
         self.folder, self.part_bytes = run / FOLDER, part_bytes
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._part = max((int(path.name.partition(".")[0]) for path in parts(self.folder)), default=0)
-        self._file = self._open()
-        data = self._path().read_bytes()
+        self._part = max(map(number_of, parts(self.folder)), default=0)
+        data = self._path().read_bytes() if self._path().exists() else b""
         whole = max((end for _, end in frames(data)), default=0)
+        if why := damage(self.folder, mark):
+            raise why
+        self._file = self._open()
         if whole < len(data):
             self._file.truncate(whole)
             os.fsync(self._file.fileno())
@@ -64,8 +71,9 @@ class RawWriter:
         )
         # A lone surrogate is legal in JSON but has no UTF-8; `backslashreplace` writes it as its JSON escape.
         frame = zstandard.ZstdCompressor(level=3, write_checksum=True).compress(text.encode(errors="backslashreplace"))
-        self._file.write(frame)
-        self._file.flush()
+        rest = memoryview(frame)
+        while rest:  # unbuffered, so that after a full disk nothing is left to be written by `close`
+            rest = rest[self._file.write(rest) :]
         os.fsync(self._file.fileno())
         self._offset += len(frame)
         return self.mark
@@ -77,7 +85,7 @@ class RawWriter:
         return self.folder / f"{self._part:05}.jsonl.zst"
 
     def _open(self) -> Any:
-        file = open(self._path(), "ab")
+        file = open(self._path(), "ab", buffering=0)
         folder = os.open(self.folder, os.O_RDONLY)
         os.fsync(folder)  # the part's name is as durable as its bytes
         os.close(folder)
@@ -95,28 +103,66 @@ def lines(run: Path, after: Mark = Mark(0, 0)) -> Iterator[Line]:
     Raises UserError for one that is broken anywhere else.
     """
     paths = parts(run / FOLDER)
-    for path in paths:
-        part = int(path.name.partition(".")[0])
+    for place, path in enumerate(paths):
+        part = number_of(path)
+        if part != place:
+            raise UserError(
+                expected=f"all parts of {run / FOLDER}, from 00000 on",
+                found=f"no {place:05}.jsonl.zst before {path.name}",
+                todo="bring it back from a copy",
+            )
         if part < after.part:
             continue
         data, end, number = path.read_bytes(), 0, 0
         for text, end in frames(data):
             rows = text.splitlines()
             if part > after.part or end > after.offset:
-                for place, row in enumerate(rows, number):
-                    yield Line(path.name, place, json.loads(row))
+                for at, row in enumerate(rows, number):
+                    yield Line(path.name, at, json.loads(row))
             number += len(rows)
-        if end < len(data) and path != paths[-1]:
-            raise UserError(
-                expected=f"whole Zstandard frames in {path}",
-                found=f"{len(data) - end:,} bytes that are none, from byte {end:,} on",
-                todo="bring this file back from a copy; the other files of the folder are sound",
-            )
+        if end < len(data) and (path != paths[-1] or _frame_behind(data, end)):
+            raise _broken(path, f"{len(data) - end:,} bytes that are none, from byte {end:,} on")
+
+
+def damage(folder: Path, mark: Mark) -> UserError | None:
+    """What is wrong before a mark in a raw folder: the part in which it lies is gone, or not whole up to there."""
+    if mark == Mark(0, 0):
+        return None
+    path = folder / f"{mark.part:05}.jsonl.zst"
+    if not path.exists():
+        return _broken(path, "no such file, though the ledger has its answers")
+    data, whole = path.read_bytes(), 0
+    for _, whole in frames(data):
+        if whole >= mark.offset:
+            return None
+    found = f"{whole:,} bytes that are whole, though the ledger has the answers up to byte {mark.offset:,}"
+    return _broken(path, found)
+
+
+def _frame_behind(data: bytes, start: int) -> bool:
+    """Whether a whole frame follows bytes that are none: so this is no tail of a kill, which lies at the very end."""
+    at = data.find(MAGIC, start + 1)
+    while at >= 0 and next(frames(data[at:]), None) is None:
+        at = data.find(MAGIC, at + 1)
+    return at >= 0
+
+
+def _broken(path: Path, found: str) -> UserError:
+    return UserError(
+        expected=f"whole Zstandard frames in {path}",
+        found=found,
+        todo="bring this file back from a copy; nothing was changed",
+    )
+
+
+def number_of(part: Path) -> int:
+    """The number of a part, from its name."""
+    return int(part.name.partition(".")[0])
 
 
 def parts(folder: Path) -> list[Path]:
     """The files of a raw folder, in order."""
-    return sorted(folder.glob("[0-9]*.jsonl.zst"), key=lambda path: int(path.name.partition(".")[0]))
+    return sorted(folder.glob("[0-9]*.jsonl.zst"), key=number_of)
 
 
 def frames(data: bytes) -> Iterator[tuple[bytes, int]]:

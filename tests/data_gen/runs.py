@@ -17,7 +17,7 @@ from data_gen.factors import Sampler
 from data_gen.journal import Journal
 from data_gen.limiter import Limiter
 from data_gen.plan import Plan
-from data_gen.prices import Prices
+from data_gen.prices import Prices, Tier
 from data_gen.raw import read
 from data_gen.recipe import Recipe, load
 from data_gen.request import Request
@@ -67,7 +67,7 @@ class Strict(Budget):
 
 async def send(
     out: Path, made: Recipe, url: str, *, target: int = 40, cap: int = DOLLAR, timeout: float = 0.3, seed: int = 0,
-    call: Callable[[Request], Any] | None = None,
+    call: Callable[[Request], Any] | None = None, tier: Tier = "standard",
 ) -> tuple[str, Plan, Budget]:  # fmt: skip
     """Sends until done or stopped; (why it ended, the plan, the books)."""
     journal = Journal(out, "run")
@@ -79,7 +79,7 @@ async def send(
     if call:
         client.call = call  # type: ignore[method-assign]
     limiter = Limiter(8, 16, random=random.Random(0))
-    engine = Engine(client, journal, budget, Prices.load().of(MODEL), limiter, Breakers(silence=20), 32)
+    engine = Engine(client, journal, budget, Prices.load().of(MODEL, tier), limiter, Breakers(silence=20), 32)
     try:
         return await engine.run(plan), plan, budget
     finally:

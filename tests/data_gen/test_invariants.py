@@ -10,6 +10,7 @@ import zstandard
 
 from data_gen.engine import CAP, DONE
 from data_gen.ledger import Ledger
+from data_gen.offline import write_story
 from data_gen.raw import read
 from tests.data_gen import killed, runs
 from tests.openai_server import Rule, Script, StubServer, bill, random_script
@@ -74,6 +75,33 @@ def test_the_cap_holds_at_every_instant_and_a_higher_one_goes_on(tmp_path, seed)
         server.settle()
         assert why == DONE
         check_books(tmp_path / "run", server)
+
+
+def test_answers_at_the_dearer_tier_are_booked_at_its_price(tmp_path):
+    """I3, I4: asked for flex, the stub answers at the standard tier, and bills that."""
+    made = runs.recipe(tmp_path)
+    with StubServer() as server:
+        why, plan, budget = runs.run(tmp_path / "run", made, server.url, target=12, cap=10**9, tier="flex")
+        server.settle()
+        assert plan.accepted and budget.settled and (why == CAP or plan.accepted == 12)
+        check_books(tmp_path / "run", server)
+
+
+@pytest.mark.parametrize("tokens", [(30, 10**12), (30, 10**9), (10**9, 60), (10**25, 10**25)])
+def test_absurd_usage_is_no_bill_and_the_run_goes_on(tmp_path, tokens):
+    """I4: `runs.Strict` looks. The answer itself is as good as others."""
+    made = runs.recipe(tmp_path)
+
+    async def call(request):
+        return runs.answer_of(write_story(0, request.index), (30, 60) if request.index % 2 else tokens)
+
+    for target in (4, 8):  # and what is on disk can be read again
+        why, plan, budget = runs.run(tmp_path / "run", made, "http://127.0.0.1:9", target=target, call=call)
+        assert why == DONE and plan.accepted == target
+    ledger = Ledger(tmp_path / "run")
+    totals = ledger.totals()
+    ledger.close()
+    assert budget.doubtful == totals.doubt > 0 and budget.settled == totals.cost < totals.doubt
 
 
 POINTS = [

@@ -1,15 +1,18 @@
 """What the journal says is durable is, in the order that loses neither money nor answers."""
 
 import asyncio
+import errno
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from data_gen.answer import Reply
 from data_gen.journal import KILLED, Journal
-from data_gen.ledger import Ledger
+from data_gen.ledger import MOST, Ledger
 from data_gen.raw import RawWriter, lines, read
 from data_gen.request import Request
 from tsjax.errors import UserError
@@ -188,3 +191,176 @@ def test_after_a_failed_write_nothing_more_is_promised(tmp_path, monkeypatch):
 
     asyncio.run(full())
     assert Ledger(tmp_path).totals().open == 1
+
+
+async def _answers(run, first: int, n: int, doubt: int = 0) -> None:
+    journal = Journal(run, "run")
+    for i in range(first, first + n):  # one at a time: a frame each
+        (attempt,) = await journal.open([request(i)], [100], "chat")
+        await journal.settle(attempt, request(i), reply(f"story {i}"), 40, doubt)
+    await journal.close()
+
+
+def content(run) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in run.rglob("*") if path.is_file() and "-shm" not in path.name}
+
+
+def test_a_damaged_byte_before_the_mark_cuts_nothing(tmp_path):
+    asyncio.run(_answers(tmp_path, 0, 6))
+    path = tmp_path / "raw" / "00000.jsonl.zst"
+    sound = path.read_bytes()
+    for at in (10, len(sound) // 2, len(sound) - 2):  # the first frame, one in the middle, the last
+        path.write_bytes(sound[:at] + bytes([sound[at] ^ 255]) + sound[at + 1 :])
+        before = content(tmp_path)
+        with pytest.raises(UserError, match=r"00000\.jsonl\.zst.*bring this file back"):
+            Journal(tmp_path, "run")
+        assert content(tmp_path) == before
+        if at < len(sound) - 2:
+            with pytest.raises(UserError, match="bring this file back"):  # also where no ledger is looked at
+                list(read(tmp_path))
+    path.write_bytes(sound[:-1])  # cut short, as no kill leaves it: the ledger had been told
+    with pytest.raises(UserError, match="the ledger has the answers up to byte"):
+        Journal(tmp_path, "run")
+    path.write_bytes(sound + sound[:50])  # what a kill leaves
+    asyncio.run(_answers(tmp_path, 6, 1))
+    assert [row["index"] for row in read(tmp_path)] == list(range(7)) and Ledger(tmp_path).totals().cost == 7 * 40
+
+
+def test_a_part_that_is_gone_is_told(tmp_path):
+    for i in range(3):
+        asyncio.run(_answers(tmp_path, i, 1))
+        (tmp_path / "raw" / f"{i + 1:05}.jsonl.zst").touch()  # the next part
+    (tmp_path / "raw" / "00001.jsonl.zst").rename(tmp_path / "away")
+    with pytest.raises(UserError, match=r"no 00001\.jsonl\.zst"):
+        list(read(tmp_path))
+    (tmp_path / "away").rename(tmp_path / "raw" / "00001.jsonl.zst")
+    for path in (tmp_path / "raw").glob("0000[23]*"):
+        path.unlink()
+    with pytest.raises(UserError, match=r"00002\.jsonl\.zst; found no such file|no such file"):
+        Journal(tmp_path, "run")
+
+
+def test_a_ledger_that_forgot_the_spending_is_refused(tmp_path):
+    asyncio.run(_answers(tmp_path, 0, 3))
+    ledger = tmp_path / "ledger.sqlite"
+    sound = ledger.read_bytes()
+    ledger.unlink()
+    before = content(tmp_path)
+    with pytest.raises(UserError, match="replay"):
+        Journal(tmp_path, "run")
+    assert content(tmp_path) == before and not ledger.exists()
+    Ledger(tmp_path).close()  # a new, empty one
+    with pytest.raises(UserError, match="attempt 1 at"):
+        Journal(tmp_path, "run")
+    assert len(list(read(tmp_path))) == 3
+    pages = bytearray(sound)
+    pages[4096:] = os.urandom(len(pages) - 4096)
+    ledger.write_bytes(pages)
+    with pytest.raises(UserError, match="bring it back from a copy"):
+        Journal(tmp_path, "run")
+    ledger.write_bytes(sound)
+    asyncio.run(_answers(tmp_path, 3, 1))
+    assert Ledger(tmp_path).totals().settled == 4
+
+
+def test_a_full_disk_is_told_in_one_line_and_the_run_goes_on_with_room(tmp_path):
+    async def full() -> None:
+        journal = Journal(tmp_path, "run")
+        ((pages,),) = journal.ledger._rows("pragma page_count")
+        journal.ledger._rows(f"pragma max_page_count = {pages + 3}")  # SQLite's own SQLITE_FULL
+        try:
+            for i in range(10_000):
+                (attempt,) = await journal.open([request(i)], [100], "chat")
+                await journal.settle(attempt, request(i), reply(f"story {i}"), 40)
+        finally:
+            await journal.close()
+
+    with pytest.raises(OSError, match="No space left") as told:
+        asyncio.run(full())
+    assert told.value.errno == errno.ENOSPC and str(tmp_path / "ledger.sqlite") in str(told.value)
+    n = len(list(read(tmp_path)))
+    asyncio.run(_answers(tmp_path, 20_000, 1))
+    totals = Ledger(tmp_path).totals()
+    assert n > 0 and totals.settled == n + 1 == len(list(read(tmp_path))) and totals.cost == 40 * totals.settled
+
+
+LIMITED = """
+import asyncio, resource, sys
+from pathlib import Path
+from tests.data_gen.test_journal import _answers
+from tsjax.errors import UserError
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+try:
+    asyncio.run(_answers(Path(sys.argv[1]), 0, 3000))
+except (OSError, UserError) as e:
+    sys.exit(9)
+"""
+
+
+@pytest.mark.parametrize("size", [70_000, 150_000])
+def test_files_that_may_not_grow_are_told(tmp_path, size):
+    code = subprocess.run([sys.executable, "-c", LIMITED, str(tmp_path), str(size)], timeout=120, capture_output=True)
+    assert code.returncode == 9, code.stderr[-1500:]
+    n = len(list(read(tmp_path)))
+    asyncio.run(_answers(tmp_path, 20_000, 1))
+    totals = Ledger(tmp_path).totals()
+    assert n > 0 and totals.settled == len(list(read(tmp_path))) == n + 1 and totals.open == 0
+
+
+def test_closed_with_calls_on_their_way_these_are_in_doubt_but_not_batches(tmp_path):
+    async def cancelled() -> None:
+        journal = Journal(tmp_path, "run")
+        await journal.open([request(1)], [10], "chat")
+        await journal.open([request(2)], [20], "batch", "00000-abc")
+        await journal.close()
+
+    asyncio.run(cancelled())
+    totals = Ledger(tmp_path, readonly=True).totals()
+    assert (totals.doubtful, totals.doubt, totals.open, totals.reserved) == (1, 10, 1, 20)
+
+
+def test_absurd_numbers_in_a_raw_line_do_not_stop_recovery(tmp_path):
+    asyncio.run(_answers(tmp_path, 0, 1))
+    journal = Journal(tmp_path, "run")
+    row = next(iter(read(tmp_path)))
+
+    async def killed() -> None:
+        await journal.open([request(5), request(6)], [10, 10], "chat")
+        for attempt, index in ((2, 5), (3, 6)):
+            journal.raw.append([row | {"id": request(index).id, "attempt": attempt, "index": index, "cost": 10**25}])
+
+    asyncio.run(killed())
+    asyncio.run(_answers(tmp_path, 7, 1))
+    totals = Ledger(tmp_path).totals()
+    assert totals.settled == 4 and totals.cost == 80 + 2 * MOST
+
+
+def test_a_ledger_that_can_only_be_read_is_read(tmp_path_factory):
+    """On a folder that may not be written: as another user where this one is root."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        asyncio.run(_answers(run, 0, 2))
+        for path, mode in ((Path(folder), 0o755), (run, 0o555), (run / "ledger.sqlite", 0o444)):
+            path.chmod(mode)
+        assert _as_another(lambda: Ledger(run, readonly=True).totals().settled == 2)
+        (run / "ledger.sqlite-wal").write_bytes(b"x" * 100)
+
+        def refused() -> bool:
+            with pytest.raises(UserError, match="copy the run's folder"):
+                Ledger(run, readonly=True)
+            return True
+
+        assert _as_another(refused)
+        run.chmod(0o755)
+
+
+def _as_another(check) -> bool:
+    if not (child := os.fork()):
+        code = 1
+        try:
+            if os.geteuid() == 0:
+                os.setuid(65_534)
+            code = 0 if check() else 1
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

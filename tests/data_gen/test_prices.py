@@ -75,7 +75,7 @@ def test_a_file_of_ones_own_wins_model_by_model(tmp_path, monkeypatch):
     "text",
     ["[models.x]\ninput = 1", "[models.x]\ninput = -1\noutput = 1", "[models.x]\ninput = nan\noutput = 1", "models = 3",
      "[models.x]\ninput = '1'\noutput = 1", "[models.x]\ninput = 1\noutput = true", "[models.x", "[models]\nx = 3",
-     "[models.x]\ninput = 1\noutput = 1\ncashed = 1"],
+     "[models.x]\ninput = 1\noutput = 1\ncashed = 1", "model = {}", "date = 2027-01-01\n[prices.x]\ninput = 1\noutput = 1"],
 )  # fmt: skip
 def test_a_bad_file_is_told(tmp_path, text):
     file = tmp_path / "mine.toml"
@@ -94,6 +94,27 @@ def test_no_usage_costs_more_than_the_worst_case(given_tokens, made, cached, wri
     price = Price("m", "standard", 100_000, 500_000, 1000 * shares[1], 1000 * shares[0])
     cost = price.cost(Usage(given_tokens, made, cached, written))
     assert isinstance(cost, int) and 0 <= cost <= price.worst(given_tokens, made)
+
+
+def test_the_tier_that_served_decides_the_price_and_the_reserve_covers_the_dearer():
+    prices, usage, standard = Prices.load(), Usage(100, 50), 100 * 100_000 + 50 * 500_000
+    flex, plain = prices.of("gpt-6-luna", "flex"), prices.of("gpt-6-luna")
+    reserve = flex.worst(100, 50)
+    assert reserve == plain.worst(100, 50) >= standard
+    assert flex.booked(usage, "flex", reserve) == plain.booked(usage, "flex", reserve) == (standard // 2, 0)
+    assert flex.booked(usage, "default", reserve) == plain.booked(usage, "", reserve) == (standard, 0)
+    assert flex.booked(usage, "", reserve) == (standard // 2, standard // 2)  # which of the two was not told
+    assert plain.booked(usage, "priority", reserve) == (standard, reserve - standard)
+    assert prices.of("gpt-4o-mini").booked(usage, "flex", 10**9)[0] == prices.of("gpt-4o-mini").cost(usage)
+    batch = prices.of("gpt-6-luna", "batch")
+    assert batch.booked(usage, "", reserve) == (standard // 2, 0) and batch.worst(100, 50) < reserve
+
+
+@pytest.mark.parametrize("usage", [None, Usage(10**9, 1), Usage(1, 10**9), Usage(10**8, 10**8)])
+def test_no_usage_and_one_that_can_not_be_put_the_reserve_in_doubt(usage):
+    price = Prices.load().of("gpt-6-luna")
+    assert price.booked(usage, "default", price.worst(300, 700)) == (0, price.worst(300, 700))
+    assert Prices.load().of("my-llama", free=True).booked(usage, "", 0) == (0, 0)
 
 
 def test_cached_and_written_tokens_are_part_of_the_input():
