@@ -109,7 +109,7 @@ def _run(key: str, value: Any, step: Step, recipe: Recipe) -> Run:
     if key == "vocabulary":
         return wording.vocabulary(value, recipe.factors)
     if key == "meta":
-        return chatter.meta([step.prompt, step.system])
+        return chatter.meta([step.prompt, step.system], recipe.language)
     if key in ("deny", "suitable"):
         return wording.without(wording.UNSUITABLE if key == "suitable" else value, key)
     if key == "ending":
