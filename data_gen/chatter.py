@@ -74,6 +74,7 @@ _CHAT_MARK = re.compile(r"\[/?(?:INST|SYS)\]", re.I)
 _OBJECT = re.compile(r"[{,\[]\s*\\?[\"“]\w{1,30}\\?[\"”]\s*:")
 _ROLE = re.compile(r"(?:user|assistant|system|human|ai|bot|customer|agent)[ \t]*:", re.I)
 _SPEAKER = re.compile(r"^[ \t]*(?:user|assistant|system|human|ai|chatgpt)[ \t]*:", re.I | re.M)
+_FIRST = re.compile(r"[\"'“‘«„¿¡(—–-]*\s*([^\W\d_])")
 _NAMED = re.compile(r"([A-Z][\w'’-]{0,20}(?: [A-Z][\w'’-]{0,20})?)[ \t]*:\s")
 
 _UNABLE = r"(?:am|['’]m) (?:unable|not able)(?: to)?|(?:must|have to) decline(?: to)?"
@@ -164,8 +165,8 @@ def _is_title(first: str) -> bool:
 
 
 def _case(text: str, first: str) -> str:
-    start = re.search(r"[^\W\d_]", first)
-    return "case" if text.isupper() or text[:200].isupper() or (start and start[0].islower()) else ""
+    start = _FIRST.match(first)
+    return "case" if text[:200].isupper() or (start and start[1].islower()) else ""
 
 
 def _about_chat(draft: Draft) -> str:

@@ -105,13 +105,15 @@ def _run(key: str, value: Any, step: Step, recipe: Recipe) -> Run:
     if KEYS[key] == "range":
         return form.within(key, *value)
     if key == "required":
-        return wording.required([factors[name] for name in value])
+        return wording.required([factors[name] for name in value], recipe.language)
+    if key == "names":
+        return wording.names(value, recipe.language)
     if key == "vocabulary":
         return wording.vocabulary(value, recipe.factors)
     if key == "meta":
         return chatter.meta([step.prompt, step.system], recipe.language)
-    if key in ("deny", "suitable"):
-        return wording.without(wording.UNSUITABLE if key == "suitable" else value, key)
+    if key == "suitable":
+        return wording.suitable
     if key == "ending":
         return form.ending
     if key == "refusals":
@@ -120,7 +122,7 @@ def _run(key: str, value: Any, step: Step, recipe: Recipe) -> Run:
         "script": form.script,
         "repeats": form.repeats,
         "opening": wording.opening,
-        "names": wording.names,
+        "deny": wording.without,
     }
     return makers[key](value)
 
