@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from data_gen.draft import Draft
+from data_gen.words import is_english
 from tsjax.corpus.defects import END_MARK, MARKUP, is_cut
 from tsjax.corpus.duplicates import normal_form
 
@@ -99,6 +100,7 @@ _AI = re.compile(
     r"\bas an? (?:ai (?:language )?model|ai assistant|(?:ai|artificial intelligence)(?=,| i\b)|large language model|language model)\b",
     re.I,
 )
+_MODELS = frozenset(("ai", "artificial", "model"))  # one of them is in all that _AI finds
 _QUOTED = re.compile(r'\s*["“][^"”]*["”]\s*\Z')
 
 
@@ -113,7 +115,7 @@ def meta(templates: Iterable[str], language: str = "en") -> Run:
     those from fence on.
     """
     said = _fixed_parts(templates)
-    english = language.lower().split("-")[0] == "en"
+    english = is_english(language)
 
     def run(draft: Draft) -> tuple[str, Any]:
         kind = _about_chat(draft) if draft.turns is not None else _about_story(draft.prose, english)
@@ -194,7 +196,7 @@ def _anywhere(text: str) -> str:
 def refusals(draft: Draft) -> tuple[str, Any]:
     """No refusal in place of the text, nor talk of language models: "refusal". In a chat it may be part of the play."""
     text = draft.prose
-    match = _AI.search(text)
+    match = None if _MODELS.isdisjoint(draft.seen) else _AI.search(text)
     # A text that begins with what somebody says in it tells a story, unless these quotes are all of it.
     if draft.turns is None and (text[:1] not in ('"', "“") or _QUOTED.match(text)):
         match = _REFUSAL.match(text[:300]) or match

@@ -54,7 +54,9 @@ class Examiner:
         self._checks: list[tuple[Check, ...]] = []
         for step in recipe.steps:
             _check_parser(step)
-            validate(step.checks, [factor.name for factor in recipe.factors], f"the checks of step {step.name!r}")
+            factors, where = [factor.name for factor in recipe.factors], f"the checks of step {step.name!r}"
+            chats = recipe.shape.kind == "chat" and (recipe.shape.text == step.name or step.parse == "json")
+            validate(step.checks, factors, where, turns=chats)
             self._checks.append(compiled(step, recipe))
 
     def __reduce__(self):

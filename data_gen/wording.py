@@ -8,6 +8,7 @@ from typing import Any
 
 from data_gen.draft import Draft, drawn, has_word, is_spaced, normal, wanted
 from data_gen.recipe import Factor
+from data_gen.words import is_english
 from data_gen.words import vocabulary as known_words
 from data_gen.words import words as word_list
 
@@ -90,13 +91,13 @@ def _begins(text: str, label: str) -> bool:
     return text.startswith(label) and (len(label) == 1 or not rest.isalnum())
 
 
-def vocabulary(least: float, factors: Iterable[Factor]) -> Run:
+def vocabulary(least: float, factors: Iterable[Factor], language: str = "en") -> Run:
     """At least this share of the running words is known: "vocabulary".
 
-    Known: every form of the project's word list and of the recipe's own words that have a part of speech, what was
+    Known: every form of the project's word list (in English only) and of the recipe's own words that have a part of speech, what was
     drawn for this document, names (a capital in mid-sentence), numbers. -'s does not count.
     """
-    known = set(_children())
+    known = set(_children()) if is_english(language) else set()
     for factor in factors:
         if factor.pos:
             for label in factor.labels:
