@@ -1,14 +1,15 @@
 """The checks table of a step: which keys there are, what they take, and what they become."""
 
 import difflib
-import importlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from data_gen import chatter, form, wording
 from data_gen.draft import Draft
+from data_gen.functions import guarded, imported
 from data_gen.recipe import Recipe, Step
+from data_gen.words import is_english
 from tsjax.errors import UserError
 
 Run = Callable[[Draft], tuple[str, Any]]
@@ -61,9 +62,18 @@ _ORDER = ("refusals", "meta", "script", "words", "characters", "sentences", "par
           "repeats", "opening", "required", "names", "vocabulary", "suitable", "deny")  # fmt: skip
 
 
-def validate(checks: Mapping[str, Any], factors: Iterable[str], where: str = "checks") -> None:
-    """Raises UserError for an unknown key, a value of the wrong type, or a factor that is not one of `factors`."""
+def validate(checks: Mapping[str, Any], factors: Iterable[str], where: str = "checks", turns: bool = True) -> None:
+    """Raises UserError for an unknown key, a value of the wrong type, a factor that is not one of `factors`, an entry of
+    deny that can't be found. `turns`: whether the step's answers can be chats.
+    """
     known = list(factors)
+    chat_only = [key for key in ("turns", "turn_words") if key in checks]
+    if chat_only and not turns:
+        raise UserError(
+            expected=f"{chat_only[0]} only in the checks of a step whose answers are chats",
+            found=f"it in {where}",
+            todo='leave it out, or set kind = "chat" in [document] and its text to this step',
+        )
     for key, value in checks.items():
         if key not in KEYS:
             raise UserError(
@@ -83,20 +93,34 @@ def validate(checks: Mapping[str, Any], factors: Iterable[str], where: str = "ch
                         found=repr(name),
                         todo=f"did you mean {near[0]!r}?" if near else "declare the factor",
                     )
+    for word in checks.get("deny", ()):
+        if not any(character.isalnum() for character in word):
+            raise UserError(
+                expected=f"the entries of deny in {where} to have a letter or digit",
+                found=repr(word),
+                todo="leave it out: script and meta refuse odd characters and marks",
+            )
 
 
 def compiled(step: Step, recipe: Recipe) -> tuple[Check, ...]:
     """The checks of a step, in the order in which they give reasons; the first is made whatever the table says.
 
-    Raises UserError where a user's function cannot be imported. The table must be valid.
+    Raises UserError where a user's function cannot be imported, or the vocabulary is not in the recipe's language. The
+    table must be valid.
     """
+    if "vocabulary" in step.checks and not is_english(recipe.language) and not any(f.pos for f in recipe.factors):
+        raise UserError(
+            expected=f"language en, or factors with words, beside vocabulary in the checks of step {step.name!r}",
+            found=f"language {recipe.language!r}",
+            todo="leave vocabulary out: the project's word list is English",
+        )
     made = [Check("sound", form.sound)]
     asked = step.checks
     for key in _ORDER:
         if key in asked and asked[key] is not False:
             made.append(Check(key, _run(key, asked[key], step, recipe)))
     for path in asked.get("functions", ()):
-        made.append(Check(path, _guarded(_imported(path), path.partition(":")[2])))
+        made.append(Check(path, guarded(imported(path, recipe.folder), path.partition(":")[2])))
     return tuple(made)
 
 
@@ -105,13 +129,15 @@ def _run(key: str, value: Any, step: Step, recipe: Recipe) -> Run:
     if KEYS[key] == "range":
         return form.within(key, *value)
     if key == "required":
-        return wording.required([factors[name] for name in value])
+        return wording.required([factors[name] for name in value], recipe.language)
+    if key == "names":
+        return wording.names(value, recipe.language)
     if key == "vocabulary":
-        return wording.vocabulary(value, recipe.factors)
+        return wording.vocabulary(value, recipe.factors, recipe.language)
     if key == "meta":
-        return chatter.meta([step.prompt, step.system])
-    if key in ("deny", "suitable"):
-        return wording.without(wording.UNSUITABLE if key == "suitable" else value, key)
+        return chatter.meta([step.prompt, step.system], recipe.language)
+    if key == "suitable":
+        return wording.suitable
     if key == "ending":
         return form.ending
     if key == "refusals":
@@ -120,37 +146,9 @@ def _run(key: str, value: Any, step: Step, recipe: Recipe) -> Run:
         "script": form.script,
         "repeats": form.repeats,
         "opening": wording.opening,
-        "names": wording.names,
+        "deny": wording.without,
     }
     return makers[key](value)
-
-
-def _imported(path: str) -> Callable[[str, Mapping[str, Any]], str]:
-    module, _, name = path.partition(":")
-    todo = "give a function(text, factors) -> str as module:function"
-    try:
-        found: Any = importlib.import_module(module) if module else None
-        for part in name.split("."):
-            found = getattr(found, part)
-    except Exception as e:
-        expected = f"the check {path!r} to be importable"
-        raise UserError(expected=expected, found=f"{type(e).__name__}: {' '.join(str(e).split())}", todo=todo) from e
-    if not callable(found):
-        raise UserError(expected=f"the check {path!r} to be a function", found=type(found).__name__, todo=todo)
-    return found
-
-
-def _guarded(function: Callable[[str, Mapping[str, Any]], str], name: str) -> Run:
-    def run(draft: Draft) -> tuple[str, Any]:
-        try:
-            reason = function(draft.text, draft.values)
-        except Exception as e:
-            return f"function_error:{name}", f"{type(e).__name__}: {e}"
-        if not isinstance(reason, str):
-            return f"function_error:{name}", f"{type(reason).__name__} is not a string"
-        return reason, reason or "passed"
-
-    return run
 
 
 def _whole(value: Any) -> bool:

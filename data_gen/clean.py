@@ -11,13 +11,15 @@ _LINE_END = re.compile("\r\n?|[\v\f\x1c-\x1e\x85\u2028\u2029]")
 # `**word**` as models write it around words that they were asked to use; 2 * 3 * 4 and 2*3*4 stay.
 _EMPHASIS = re.compile(r"(?<![\w*])(\*{1,3})(?=[^\s*])([^*\n]{0,300}[^\s*])\1(?![\w*])")
 _UNDERLINED = re.compile(r"(?<![\w_])(_{1,3})(?=[^\W_])([^_\n]{0,300}[^\s_])\1(?![\w_])")
-_QUOTES = str.maketrans("“”„‟‘’‚‛", "\"\"\"\"''''")
+QUOTES = str.maketrans("“”„‟‘’‚‛", "\"\"\"\"''''")
 _CURLY = re.compile("[“”„‟‘’‚‛]")
 # All but ASCII and the marks of print: broken encoding has a letter in it too, so without one there is nothing to mend.
 _UNSOUND = re.compile("[^\t\n -%'-~“”„‟‘’‚‛–—…]")
 _OTHER_SPACE = re.compile(r"[^\S\n ]")
 _RUN = re.compile("  +| +(?=\n)|(?<=\n) +")
 _BLANK_LINES = re.compile("\n{3,}")
+_PICTURE = "[\U0001f000-\U0001faff\u2600-\u27bf\u2b50\u2b55\u231a\u231b\u23e9-\u23fa]"
+_EMOJI = re.compile(rf"[ \t]*(?:{_PICTURE}[\ufe0f\u200d\u20e3]*)+(?:[ \t]*(?:{_PICTURE}[\ufe0f\u200d\u20e3]*)+)*")
 _ROUNDS = 20  # each takes away one layer, such as of &amp;amp;; nothing that a model means has more
 
 
@@ -38,6 +40,16 @@ def clean(text: str, language: str = "en") -> tuple[str, dict[str, int]]:
         if text == before:
             break
     return text, edits
+
+
+def without_emoji(text: str) -> tuple[str, int]:
+    """The text without its emoji, and how many runs of them there were. One that stood for an end mark becomes one."""
+    return (text, 0) if text.isascii() else _EMOJI.subn(_end_mark, text)
+
+
+def _end_mark(run: re.Match[str]) -> str:
+    before, after = run.string[: run.start()].rstrip(), run.string[run.end() :].lstrip(" \t\"'”’)")
+    return "." if before[-1:].isalnum() and (not after or after[0] == "\n") else ""
 
 
 def _round(text: str, english: bool, edits: dict[str, int]) -> str:
@@ -63,7 +75,7 @@ def _round(text: str, english: bool, edits: dict[str, int]) -> str:
         count("emphasis", n)
     if english and not text.isascii():
         count("quotes", len(_CURLY.findall(text)))
-        text = text.translate(_QUOTES)
+        text = text.translate(QUOTES)
     if not text.isascii() or "\t" in text:
         text, n = _OTHER_SPACE.subn(" ", text)
         count("spaces", n)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from typing import Any
 
+from data_gen.clean import QUOTES, clean
 from data_gen.words import forms
 from tsjax.corpus.chat import Turn
 from tsjax.corpus.duplicates import normal_words
@@ -17,6 +18,7 @@ _SENTENCE_END = re.compile(
 )
 # A capital of its own by what stands before it. The ranges hold the capitals of Latin, Greek and Cyrillic letters.
 _CAPITAL = re.compile(r"[A-Z\u00c0-\u024f\u0370-\u052f](?:(?<=[^\W\d_] .)|(?<=[,;:] .))[^\W\d_]+")
+_UNSPACED = frozenset("bo dz ja km lo my th yue zh".split())
 _BLANK_LINE = re.compile(r"\n\s*\n")
 _NO_NAMES = """Mr Mrs Ms Miss Dr Mom Mum Mommy Mummy Dad Daddy Mama Papa Ma Pa Grandma Grandpa Granny Grandad
     Nana Auntie Uncle Aunt I'm I'll I'd I've God Christmas Halloween Easter Monday Tuesday Wednesday Thursday Friday
@@ -39,13 +41,18 @@ class Draft:
         return self.text if self.turns is None else "\n\n".join(turn.text for turn in self.turns)
 
     @cached_property
+    def plain(self) -> str:
+        """The prose with straight quotes in every language, to look for what `normal` made."""
+        return self.prose if self.prose.isascii() else self.prose.translate(QUOTES)
+
+    @cached_property
     def tokens(self) -> list[str]:
         """The running words, as they are written; parts of hyphenated words are words."""
         return WORD.findall(self.prose)
 
     @cached_property
     def lowered(self) -> list[str]:
-        return WORD.findall(_POSSESSIVE.sub("", self.prose.lower()))
+        return WORD.findall(_POSSESSIVE.sub("", self.plain.lower()))
 
     @cached_property
     def seen(self) -> frozenset[str]:
@@ -88,6 +95,17 @@ class Draft:
         }
 
 
+@lru_cache(1 << 14)
+def normal(label: str) -> str:
+    """A label as cleaning would leave it in a text, and with straight quotes."""
+    return clean(label)[0]
+
+
+def is_spaced(language: str) -> bool:
+    """Whether the language, a tag such as en or zh-Hans, puts spaces between words."""
+    return language.lower().split("-")[0] not in _UNSPACED
+
+
 def has_word(draft: Draft, label: str, pos: str) -> bool:
     """Whether a word or phrase occurs, in any inflection if its part of speech is known; capitals and -'s count."""
     single, phrases = wanted(label, pos)
@@ -100,7 +118,7 @@ def wanted(label: str, pos: str) -> tuple[frozenset[str], tuple[str, ...]]:
 
     Of a phrase the last word is inflected, of a verb's phrase the first: ice creams, looked after.
     """
-    parts = WORD.findall(_POSSESSIVE.sub("", label.lower()))
+    parts = WORD.findall(_POSSESSIVE.sub("", normal(label).lower()))
     if not parts:
         return frozenset(), ()
     place = 0 if pos == "verb" else len(parts) - 1

@@ -7,7 +7,7 @@ from typing import Any
 
 from data_gen.answer import STOP, Answer
 from data_gen.checks import Check, compiled, validate
-from data_gen.clean import clean
+from data_gen.clean import clean, without_emoji
 from data_gen.draft import Draft
 from data_gen.parse import WAYS, Candidate, parse
 from data_gen.recipe import Recipe, Step
@@ -20,7 +20,7 @@ from tsjax.errors import UserError
 class Finding:
     """What an answer, or one text of a packed answer, came to.
 
-    text:     the clean text; of a chat the one line of `chat.render`; "" if there is none.
+    text:     the clean text; of a chat the one line of `chat.render`; what a model said that refused; else "".
     messages: the turns of a chat, [{"role", "content"}, ...].
     reason:   "" = accepted, else the first of `reasons`: short stable keys such as "missing_word:noun", "length".
     checks:   by check, what it measured, whether or not it passed.
@@ -54,7 +54,9 @@ class Examiner:
         self._checks: list[tuple[Check, ...]] = []
         for step in recipe.steps:
             _check_parser(step)
-            validate(step.checks, [factor.name for factor in recipe.factors], f"the checks of step {step.name!r}")
+            factors, where = [factor.name for factor in recipe.factors], f"the checks of step {step.name!r}"
+            chats = recipe.shape.kind == "chat" and (recipe.shape.text == step.name or step.parse == "json")
+            validate(step.checks, factors, where, turns=chats)
             self._checks.append(compiled(step, recipe))
 
     def __reduce__(self):
@@ -87,13 +89,13 @@ class Examiner:
                 parts=tuple(found),
             )
         if not found:
-            text, edits = clean(answer.text, self.recipe.language)
+            text, edits = clean(answer.text or answer.refusal, self.recipe.language)
             reasons = reasons or ["empty"]
             return Finding(text, reason=reasons[0], edits=_sum(parsed.edits, edits), reasons=tuple(reasons))
         one = found[0]
         reasons += [reason for reason in one.reasons if reason not in reasons]
         return Finding(
-            one.text,
+            one.text or clean(answer.refusal)[0],
             one.messages,
             reasons[0] if reasons else "",
             one.checks,
@@ -128,9 +130,9 @@ class Examiner:
 
     def _clean(self, step: Step, candidate: Candidate) -> tuple[str, list[Turn] | None, dict[str, int], list[str]]:
         """The clean text, the clean turns, the edits, and reasons."""
-        language, shape = self.recipe.language, self.recipe.shape
+        shape = self.recipe.shape
         if candidate.turns is None:
-            text, edits = clean(candidate.text, language)
+            text, edits = self._mended(step, candidate.text)
             if not text:
                 return "", None, edits, ["empty"]
             if shape.kind != "chat" or shape.text != step.name:
@@ -139,16 +141,33 @@ class Examiner:
                 turns = chat.parse(text)
             except ValueError:
                 return text, None, edits, ["wrong_turns"]
-            return chat.render(turns), turns, edits, []
-        cleaned = [(role, *clean(said, language)) for role, said in candidate.turns]
+            unasked = turns[0].role == "system" and not _asks_for_system(step)
+            return chat.render(turns), turns, edits, ["system_turn"] if unasked else []
+        cleaned = [(role, *self._mended(step, said)) for role, said in candidate.turns]
         edits = _sum(*(changes for _, _, changes in cleaned))
         turns = [Turn(role, said) for role, said, _ in cleaned]
+        extra = ["system_turn"] if any(turn.role == "system" for turn in turns) and not _asks_for_system(step) else []
         if shape.kind != "chat":
             return "\n".join(turn.text for turn in turns), turns, edits, ["wrong_shape"]
         try:
-            return chat.render(turns), turns, edits, []
+            return chat.render(turns), turns, edits, extra
         except ValueError:
             return "\n".join(turn.text for turn in turns), turns, edits, ["wrong_turns"]
+
+    def _mended(self, step: Step, text: str) -> tuple[str, dict[str, int]]:
+        """The clean text; without emoji too, where the step asks for one script."""
+        text, edits = clean(text, self.recipe.language)
+        if "script" in step.checks and not text.isascii():
+            bare, count = without_emoji(text)
+            if count:
+                text, more = clean(bare, self.recipe.language)
+                edits = _sum(edits, {"emoji": count}, more)
+        return text, edits
+
+
+def _asks_for_system(step: Step) -> bool:
+    """Whether the answers may have a system turn: the prompt or the schema speaks of one."""
+    return "system" in f"{step.prompt} {step.params.get('schema', '')}".lower()
 
 
 def _check_parser(step: Step) -> None:

@@ -17,8 +17,9 @@ SCRIPTS = ("latin", "cyrillic", "greek", "armenian", "georgian", "hebrew", "arab
            "cjk")  # fmt: skip
 
 _NEVER = {"Co", "Cs", "Cn"}
-_MARKS = frozenset("‘’‚‛“”„‟‹›«»–—‐‑…·•¡¿′″°€£¥¢§©®™×÷½¼¾")  # ordinary in print
+_MARKS = frozenset("‘’‚‛“”„‟‹›«»–—‐‑…·•¡¿′″°€£¥¢§©®™×÷½¼¾←↑→↓")  # ordinary in print
 _JOINERS = "\u200c\u200d"  # spelling in Hindi and Persian
+_SMILE = re.compile(r"(?<!\w)[:;=]-?[)(DPp]\Z")
 _FLOOD = re.compile(r"\s{40}|(\S)\1{29}")
 _NAMES = {  # reasons: (below, above)
     "words": ("too_short", "too_long"),
@@ -107,13 +108,18 @@ def _ordinary(character: str, kind: str, family: str) -> bool:
 
 
 def ending(draft: Draft) -> tuple[str, Any]:
-    """The text ends with an end mark, quotes after it allowed, or an emoji; of a chat its last turn: "cut_off"."""
+    """The text ends with an end mark, quotes after it allowed, or an emoji; of a chat its last turn: "cut_off".
+
+    A chat may also end with :) or a number, such as that of an order.
+    """
     text = draft.prose.rstrip()
-    return "cut_off" if is_cut(text) else "", text[-20:]
+    cut = is_cut(text) and not (draft.turns is not None and (text[-1].isdigit() or _SMILE.search(text)))
+    return "cut_off" if cut else "", text[-20:]
 
 
 def repeats(most: int) -> Run:
-    """Loops: a sentence of four words or more that comes `most` times, or runs of three words mostly seen before.
+    """Loops: a sentence of four words or more that comes `most` times, or runs of three words mostly seen before;
+    the whole text twice, or most of its sentences; of a chat a question again with the same answer.
 
     Reasons: "repeats", and "flood" for 40 white-space characters or 30 equal ones in a row in the answer as it came.
     """
@@ -125,9 +131,21 @@ def repeats(most: int) -> Run:
         top = max(counts.values(), default=0)
         words = draft.lowered
         looped = len(words) >= 40 and len(set(zip(words, words[1:], words[2:], strict=False))) < 0.5 * len(words)
-        return "repeats" if top >= most or looped else "", top
+        total = counts.total()
+        again = total >= 6 and len(counts) <= 0.6 * total
+        return "repeats" if top >= most or looped or again or _twice(draft) else "", top
 
     return run
+
+
+def _twice(draft: Draft) -> bool:
+    """Whether the second half says the same as the first, or a pair of turns comes twice."""
+    if draft.turns is not None:
+        said = [turn.text.lower() for turn in draft.turns if turn.role != "system"]
+        pairs = list(zip(said[::2], said[1::2], strict=False))
+        return len(set(pairs)) < len(pairs)
+    words, half = draft.lowered, len(draft.lowered) // 2
+    return half >= 8 and 2 * half == len(words) and words[:half] == words[half:]
 
 
 def _shown(characters: list[str]) -> str:

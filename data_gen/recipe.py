@@ -18,6 +18,7 @@ PARSERS = ("plain", "json", "marker")
 KINDS = ("story", "instruct", "chat")
 PARAMS = ("temperature", "top_p", "max_output_tokens", "effort", "schema")
 
+_LEAST_NEAR = 0.6  # sixteen bands of four hashes find 89 % of the pairs that are alike by 0.6, 64 % by 0.5
 _FORM = 1  # part of `request_hash`: raise it when the same recipe comes to ask for something else
 
 
@@ -94,6 +95,7 @@ class Recipe:
     text: str  # the file
     request_hash: str
     curation_hash: str
+    folder: str = field(default="", compare=False)  # the file's, where a user's own functions are looked for
 
 
 def bundled() -> list[str]:
@@ -118,8 +120,23 @@ def load(name_or_path: str | Path) -> Recipe:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as e:
         raise UserError(expected="TOML", found=" ".join(str(e).split()), todo=f"mend {path}") from e
+    except RecursionError as e:
+        raise UserError(expected="TOML", found="tables or lists too deep to read", todo=f"mend {path}") from e
     keys = ("name", "about", "language", "redraws", "factors", "steps", "document", "alarms")
-    return _recipe(Table(values, "", path, keys), text)
+    recipe = _recipe(Table(values, "", path, keys), text)
+    _try_out(recipe, path)
+    return recipe
+
+
+def _try_out(recipe: Recipe, path: Path) -> None:
+    """Raises UserError for checks, alarms or functions of the user that would only fail once answers come."""
+    from data_gen import examine, monitor  # which know recipes
+
+    try:
+        examine.Examiner(recipe)
+        monitor.validate(recipe.alarms)
+    except UserError as e:
+        raise UserError(expected=e.expected, found=e.found, todo=f"{e.todo} in {path}") from e
 
 
 def _recipe(table: Table, text: str) -> Recipe:
@@ -155,7 +172,7 @@ def _recipe(table: Table, text: str) -> Recipe:
     ]
     return Recipe(
         table.text("name"), about, language, factors, tuple(steps), shape, redraws, alarms, text,
-        request_hash=sha256_json(asked), curation_hash=sha256_json(kept),
+        request_hash=sha256_json(asked), curation_hash=sha256_json(kept), folder=str(table.path.parent.resolve()),
     )  # fmt: skip
 
 
@@ -232,9 +249,17 @@ def _step(values: Any, where: str, path: Path, factors: tuple[Factor, ...], earl
             if field_name not in known:
                 among = f"names among {', '.join(known)}"
                 table.refuse(among, f"{{{field_name}}}{nearest(field_name, known)}", key)
+    always = [*(factor.name for factor in factors if _is_sure(factor)), *(step.name for step in earlier)]
+    if not template.lasts(table.text("prompt"), always):
+        table.refuse("a line that stays whatever is drawn", "only lines that name what may be absent", "prompt")
     params = _params(Table(table.values["params"], f"{where}.params", path, PARAMS))
     parse = table.choice("parse", PARSERS, "plain")
     return Step(name, table.text("prompt"), table.text("system"), params, parse, _checks(table))
+
+
+def _is_sure(factor: Factor) -> bool:
+    """Whether each document has it."""
+    return factor.present == 1 and (factor.number is None or factor.number[0] > 0)
 
 
 def _params(table: Table) -> dict[str, Any]:
@@ -267,9 +292,13 @@ def _shape(recipe: Table, factors: tuple[Factor, ...], steps: list[Step]) -> Sha
     table = Table(recipe.values["document"], "document", recipe.path, keys)
     table.need("kind", "text")
     names, done = [factor.name for factor in factors], [step.name for step in steps]
+    near = table.number("near", 0, 1)
+    if 0 < near < _LEAST_NEAR:
+        found = f"{near:g}, from which on only some of the copies would be found"
+        table.refuse(f"0, or a number from {_LEAST_NEAR:g} to 1", found, "near")
     return Shape(
         table.choice("kind", KINDS), table.choice("text", done), table.choices("words", names),
-        table.choice("features", names), table.choice("summary", done), table.number("near", 0, 1),
+        table.choice("features", names), table.choice("summary", done), near,
     )  # fmt: skip
 
 
@@ -287,7 +316,7 @@ def _json(table: Table, key: str, *, optional: bool = False) -> dict[str, Any]:
     value = _tables(table, key, optional=optional)
     try:
         json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError) as e:
+    except (TypeError, ValueError, RecursionError) as e:
         table.refuse("texts, numbers, true, false, lists and tables", str(e), key)
     return value
 
@@ -304,7 +333,7 @@ def _lines(table: Table, key: str) -> tuple[str, ...]:
 def _read(path: Path) -> str:
     try:
         return path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as e:
+    except (OSError, ValueError) as e:  # ValueError: no UTF-8, or a NUL in the path
         raise UserError(
             expected=f"a text in UTF-8 at {path}", found=" ".join(str(e).split()), todo="check the path"
         ) from e

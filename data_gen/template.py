@@ -1,7 +1,7 @@
 """Templates of prompts: text with fields like {noun}. Nothing else of a format string is allowed, and no code runs."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from string import Formatter
 
@@ -31,6 +31,14 @@ def fill(template: str, values: Mapping[str, str]) -> str:
         if all(values.get(name) for _, name in line if name)
     ]
     return re.sub(r"\n(?:[^\S\n]*\n){2,}", "\n\n", "\n".join(lines)).strip()
+
+
+def lasts(template: str, always: Collection[str]) -> bool:
+    """Whether some line stays whatever is drawn, where only the names in `always` are sure to have a value."""
+    return any(
+        all(name in always for _, name in line if name) and any(name or text.strip() for text, name in line)
+        for line in _lines(template)
+    )
 
 
 @lru_cache(maxsize=256)

@@ -31,7 +31,7 @@ def load(path: Path | str) -> Mapping[str, tuple[str, ...]]:
     todo = f"mend {path}"
     try:
         rows = list(csv.reader(path.read_text("utf-8-sig").splitlines(), strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as e:
+    except (OSError, ValueError, csv.Error) as e:  # ValueError: no UTF-8, or a NUL in the path
         raise UserError(expected=f"a CSV file of words in UTF-8 at {path}", found=_line(e), todo=todo) from e
     if not rows or rows[0] != ["word", "pos"]:
         raise UserError(expected="the header word,pos", found=repr(",".join(rows[0])) if rows else "nothing", todo=todo)
@@ -47,6 +47,11 @@ def load(path: Path | str) -> Mapping[str, tuple[str, ...]]:
     if not any(found.values()):
         raise UserError(expected="words below the header", found="none", todo=todo)
     return {pos: tuple(of) for pos, of in found.items()}
+
+
+def is_english(language: str) -> bool:
+    """Whether a language tag, such as en or en-GB, is of English."""
+    return language.lower().split("-")[0] == "en"
 
 
 def forms(word: str, pos: str) -> frozenset[str]:

@@ -68,13 +68,14 @@ _PLAIN: dict[str, Way] = {
     "look-alike letter": _const(lambda text: text.replace("e", "\u0435", 1), "foreign_script"),
     "foreign script": _const(lambda text: f"{text} 他很高兴。", "foreign_script"),
     "lost character": _const(lambda text: text.replace(".", "\ufffd.", 1), "bad_character"),
-    "emoji": _const(lambda text: text.replace(".", " \U0001f600.", 1), "odd_character"),
+    "box drawing": _const(lambda text: text.replace(".", " \u2500.", 1), "odd_character"),
     "cut end": _const(_cut, "cut_off"),
     "refusal": _const(lambda text: REFUSAL, "refusal"),
     "nothing": _const(lambda text: "", "empty"),
     # What is mended, and must not be rejected:
     "mojibake": _const(lambda text: f"{text} It was \u00e2\u20ac\u0153over\u00e2\u20ac\u009d, they said.", ""),
     "emphasis": _const(lambda text: re.sub(r"(\w+)\.", r"**\1**.", text, count=1), ""),
+    "emoji": _const(lambda text: text.replace(".", " \U0001f600.", 1), ""),
     "fence": _const(lambda text: f"```\n{text}\n```", ""),
 }
 

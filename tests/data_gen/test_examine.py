@@ -199,8 +199,8 @@ def test_it_travels_to_other_processes():
 
 SURROGATES = st.text(st.characters())  # all code points, halves of pairs too
 EXAMINERS = [
-    Examiner(recipe(TABLE | {"items": 2} if parse == "marker" else TABLE | {"turns": [1, 4], "turn_words": [1, 9]},
-                    parse=parse, kind=kind))
+    Examiner(recipe(TABLE | ({"items": 2} if parse == "marker" else {})
+                    | ({"turns": [1, 4], "turn_words": [1, 9]} if kind == "chat" else {}), parse=parse, kind=kind))
     for parse in ("plain", "json", "marker") for kind in ("story", "chat")
 ]  # fmt: skip
 VALUES = st.recursive(

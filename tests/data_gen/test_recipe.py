@@ -1,5 +1,6 @@
 """Recipes are read strictly; their two hashes follow what they should; the bundled ones keep their promises."""
 
+import pickle
 import re
 import shutil
 import subprocess
@@ -41,7 +42,7 @@ kind = "instruct"
 text = "call"
 words = ["toy"]
 summary = "summary"
-near = 0.5
+near = 0.7
 [alarms]
 opening = 0.2
 """
@@ -79,7 +80,7 @@ def test_a_recipe_is_what_its_file_says(tmp_path):
         "call",
         ("toy",),
         "summary",
-        0.5,
+        0.7,
     )
     assert recipe.alarms == {"opening": 0.2} and recipe.text == GOOD
 
@@ -151,7 +152,21 @@ MISTAKES = [
     ('words = ["toy"]', 'words = ["toys"]', ["document.words: some of toy, mood, extra", "did you mean 'toy'?"]),
     ('words = ["toy"]', 'features = "moods"', ["document.features: one of toy, mood", "did you mean 'mood'?"]),
     ('summary = "summary"', 'summary = "toy"', ["document.summary: one of call, summary", "'toy'"]),
-    ("near = 0.5", "near = 2", ["document.near: a number from 0 to 1"]),
+    ("near = 0.7", "near = 2", ["document.near: a number from 0 to 1"]),
+    ("near = 0.7", "near = 0.5", ["document.near: 0, or a number from 0.6 to 1", "only some of the copies"]),
+    ("about a {toy}.\\n", "", ["steps[1].prompt: a line that stays", "what may be absent"]),
+    ("words = [1, 2]", "words = [1]", ["words in the checks of step 'call'", "[1]", "toys.toml"]),
+    ("words = [1, 2]", "wrods = [1, 2]", ["'wrods'", "did you mean 'words'?", "toys.toml"]),
+    ("words = [1, 2]", "turns = [1, 2]", ["turns only in the checks of a step whose answers are chats"]),
+    ("words = [1, 2]", "turn_words = [1, 2]", ["turn_words only"]),
+    ("words = [1, 2]", "items = 2", ["items", "marker"]),
+    ("words = [1, 2]", 'functions = ["nowhere:to_be_had"]', ["'nowhere:to_be_had'", "importable", "toys.toml"]),
+    ("opening = 0.2", "opening = 2", ["alarm opening", "toys.toml"]),
+    ("opening = 0.2", "openings = 0.2", ["'openings'", "did you mean 'opening'?"]),
+    *(("words = [1, 2]", f'deny = ["{word}"]', ["a letter or digit", repr(word)]) for word in ("!!!", "\u2764", "$")),
+    ('values = ["ball", "kite"]', 'lines = "\\u0000"', ["a text in UTF-8", "null"]),
+    ('values = ["ball", "kite"]', 'words = "noun", file = "\\u0000"', ["a CSV file of words", "null"]),
+    ("words = [1, 2]", "x = " + "[" * 5_000 + "]" * 5_000, ["TOML", "too deep"]),
     ("opening = 0.2", 'opening = "0.2"', ["alarms.opening: a number", "'0.2'"]),
 ]
 
@@ -169,6 +184,51 @@ def test_no_factors_or_no_steps_is_refused(tmp_path):
         read(tmp_path, text='name = "x"\nabout = "x"\nlanguage = "en"\nfactors = {}\nsteps = []\ndocument = {}\n')
     with refused("steps: [[steps]], one or more"):
         read(tmp_path, text=GOOD[: GOOD.index("[[steps]]")] + "[document]\n" + "[steps]\n")
+
+
+FUNCTIONS = """
+import beside
+def no_digits(text, factors):
+    import later
+    return later.REASON if any(map(str.isdigit, text)) else ""
+def ends(text, factors):
+    raise SystemExit(3)
+def long(text, factors):
+    return "a\\nb \\ud800" + "c" * 500
+def blank(text, factors):
+    return "  "
+"""
+
+
+def test_functions_beside_the_recipe(tmp_path):
+    """They are imported from there, in other processes too, whatever the working directory."""
+    from data_gen.answer import Answer
+    from data_gen.examine import Examiner
+
+    listed = ", ".join(f'"mychecks:{name}"' for name in ("no_digits", "ends", "long", "blank"))
+    for reason in "digits", "numbers":  # the same names in two folders
+        folder = tmp_path / reason
+        folder.mkdir()
+        (folder / "mychecks.py").write_text(FUNCTIONS, "utf-8")
+        (folder / "beside.py").write_text("", "utf-8")
+        (folder / "later.py").write_text(f"REASON = {reason!r}", "utf-8")
+        recipe = read(folder, "words = [1, 2]", f"functions = [{listed}]")
+        found = Examiner(recipe).examine(0, {}, Answer("A 3.", "stop"), {})
+        if reason == "digits":
+            assert found.reasons == ("digits", "function_error:ends", "a b " + "c" * 56, "function:blank")
+    program = (
+        "import pickle, sys; from data_gen.answer import Answer\n"
+        "print(pickle.loads(sys.stdin.buffer.read()).examine(0, {}, Answer('A 3.', 'stop'), {}).reason)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], input=pickle.dumps(Examiner(recipe)), cwd=Path(__file__).parents[2],
+        capture_output=True, check=True,
+    )  # fmt: skip
+    assert run.stdout.strip() == b"numbers"
+    (folder / "mychecks.py").write_text("raise SystemExit(3)", "utf-8")
+    sys.modules.pop("mychecks")
+    with refused("SystemExit", "mychecks:no_digits"):
+        read(folder, "words = [1, 2]", f"functions = [{listed}]")
 
 
 def test_a_wrong_name_gets_the_nearest_right_one():
@@ -234,7 +294,7 @@ def test_what_decides_requests_changes_the_request_hash(tmp_path, old, new):
         ("calls about toys", "about toys"),
         ("words = [1, 2]", "words = [1, 3]"),
         ('prompt = "{call}"', 'prompt = "{call}"\nparse = "json"'),
-        ("near = 0.5", "near = 0.6"),
+        ("near = 0.7", "near = 0.6"),
         ("opening = 0.2", "opening = 0.3"),
         ('language = "en"', 'language = "en"\nredraws = 2'),
     ],
