@@ -18,8 +18,11 @@ _SENTENCE_END = re.compile(
 )
 # A capital of its own by what stands before it. The ranges hold the capitals of Latin, Greek and Cyrillic letters.
 _CAPITAL = re.compile(r"[A-Z\u00c0-\u024f\u0370-\u052f](?:(?<=[^\W\d_] .)|(?<=[,;:] .))[^\W\d_]+")
-_UNSPACED = frozenset("bo dz ja km lo my th yue zh".split())
-_PARTICLES = frozenset("about across along apart around away back by down in off on out over through together up".split())
+_UNSPACED = frozenset(["bo", "dz", "ja", "km", "lo", "my", "th", "yue", "zh"])
+_PARTICLES = frozenset(
+    ("about", "across", "along", "apart", "around", "away", "back", "by", "down",
+     "in", "off", "on", "out", "over", "through", "together", "up")
+)  # fmt: skip
 _BLANK_LINE = re.compile(r"\n\s*\n")
 _NO_NAMES = """Mr Mrs Ms Miss Dr Mom Mum Mommy Mummy Dad Daddy Mama Papa Ma Pa Grandma Grandpa Granny Grandad
     Nana Auntie Uncle Aunt I'm I'll I'd I've God Christmas Halloween Easter Monday Tuesday Wednesday Thursday Friday

@@ -11,8 +11,19 @@ from functools import cache
 from pathlib import Path
 
 from data_gen.word_tables import (
-    COMPARED, EITHER, FUNCTION_WORDS, NO_ADVERB, O_ES, PASTS, PLURAL_ENDINGS, PLURAL_ONLY, PLURALS, PREFIXES, REGULAR,
-    STRESSED, STRESSED_ENDINGS,
+    COMPARED,
+    EITHER,
+    FUNCTION_WORDS,
+    NO_ADVERB,
+    O_ES,
+    PASTS,
+    PLURAL_ENDINGS,
+    PLURAL_ONLY,
+    PLURALS,
+    PREFIXES,
+    REGULAR,
+    STRESSED,
+    STRESSED_ENDINGS,
 )  # fmt: skip
 from tsjax.errors import UserError
 
@@ -133,7 +144,9 @@ def _base(verb: str) -> str:
 
 
 def _with_s(word: str) -> str:
-    if word.endswith("s") and (word in PLURAL_ONLY or not word.endswith(("ss", "us", "as", "is", "lens", "chaos", "ceros"))):
+    if word.endswith("s") and (
+        word in PLURAL_ONLY or not word.endswith(("ss", "us", "as", "is", "lens", "chaos", "ceros"))
+    ):
         return word  # pants, scissors
     if re.search("[^aeiou]y$", word):
         return word[:-1] + "ies"

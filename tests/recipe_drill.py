@@ -136,7 +136,9 @@ def examine(name: str, run: Path, manifest: dict[str, Any], documents: int, wron
         if Counter(step["rejected"]) != planned or step["answers"] != answers[name_]:
             wrong.append(f"the report tells {step['rejected']} for {name_}, not {dict(planned)}")
     card = (run / "documents" / "README.md").read_text()
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in card.splitlines() if line.startswith("| ")]
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in card.splitlines() if line.startswith("| ")
+    ]
     told = {row[0]: row[1:] for row in cells}
     for split in ("train", "valid"):
         if told.get(split, [""])[0] != str(report["documents"][split]):

@@ -38,7 +38,9 @@ def test_a_system_turn_that_nobody_asked_for():
 
 
 def test_emoji_are_taken_away_and_counted():
-    found = STORIES_EXAMINER.examine(0, {}, Answer(STORY.replace("dog in", "dog \U0001f600 in") + " \u2764\ufe0f", "stop"), {})
+    found = STORIES_EXAMINER.examine(
+        0, {}, Answer(STORY.replace("dog in", "dog \U0001f600 in") + " \u2764\ufe0f", "stop"), {}
+    )
     assert (found.text, found.edits) == (STORY, {"emoji": 2})
     kept = Examiner(recipe({"meta": True})).examine(0, {}, Answer(f"{STORY} \u2764\ufe0f", "stop"), {})
     assert kept.text == f"{STORY} \u2764\ufe0f" and not kept.edits

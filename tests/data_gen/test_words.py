@@ -87,20 +87,42 @@ def test_words_of_a_child_are_there():
         ("gentle", "adjective", "gentle gentler gentlest"),
         ("horrible", "adjective", "horrible"),
         ("whole", "adjective", "whole"),
-        *((word, "noun", f"{word} {plural}") for word, plural in (
-            ("lens", "lenses"), ("iris", "irises"), ("atlas", "atlases"), ("canvas", "canvases"), ("gas", "gases"),
-            ("analysis", "analyses"), ("crisis", "crises"), ("diagnosis", "diagnoses"), ("quiz", "quizzes"),
-            ("midwife", "midwives"), ("salesman", "salesmen"), ("human", "humans"), ("cactus", "cacti cactuses"),
-            ("criterion", "criteria"), ("dormouse", "dormice"), ("pajamas", ""), ("topaz", "topazes"), ("stepchild", "stepchildren"),
-        )),
+        *(
+            (word, "noun", f"{word} {plural}")
+            for word, plural in (
+                ("lens", "lenses"),
+                ("iris", "irises"),
+                ("atlas", "atlases"),
+                ("canvas", "canvases"),
+                ("gas", "gases"),
+                ("analysis", "analyses"),
+                ("crisis", "crises"),
+                ("diagnosis", "diagnoses"),
+                ("quiz", "quizzes"),
+                ("midwife", "midwives"),
+                ("salesman", "salesmen"),
+                ("human", "humans"),
+                ("cactus", "cacti cactuses"),
+                ("criterion", "criteria"),
+                ("dormouse", "dormice"),
+                ("pajamas", ""),
+                ("topaz", "topazes"),
+                ("stepchild", "stepchildren"),
+            )
+        ),
         ("cancel", "verb", "cancel cancels canceling cancelling canceled cancelled"),
         ("travel", "verb", "travel travels traveling travelling traveled travelled"),
         ("label", "verb", "label labels labeling labelling labeled labelled"),
         ("pull", "verb", "pull pulls pulling pulled"),
         ("sail", "verb", "sail sails sailing sailed"),
-        *((word, "verb", f"{word} {word}s {word}{word[-1]}ing {word}{word[-1]}ed")
-          for word in ("submit", "refer", "occur", "transfer", "equip", "commit")),
-        *((word, "verb", f"{word} {word}s {word}ing {word}ed") for word in ("limit", "offer", "suffer", "relay", "visit")),
+        *(
+            (word, "verb", f"{word} {word}s {word}{word[-1]}ing {word}{word[-1]}ed")
+            for word in ("submit", "refer", "occur", "transfer", "equip", "commit")
+        ),
+        *(
+            (word, "verb", f"{word} {word}s {word}ing {word}ed")
+            for word in ("limit", "offer", "suffer", "relay", "visit")
+        ),
         ("shoot", "verb", "shoot shoots shooting shot"),
         ("withdraw", "verb", "withdraw withdraws withdrawing withdrew withdrawn"),
         ("overcome", "verb", "overcome overcomes overcoming overcame"),
@@ -135,7 +157,7 @@ def test_a_custom_list_keeps_its_order(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_bytes("\ufeffword,pos\r\nrouter,noun\r\ncall back,verb\r\nÄrger,noun\r\n".encode())
     assert load(path) == {"noun": ("router", "Ärger"), "verb": ("call back",), "adjective": ()}
-    other = "कताब หนังสือ cafe\u0301 A4 mp3 COVID-19".split()
+    other = ["कताब", "หนังสือ", "cafe\u0301", "A4", "mp3", "COVID-19"]
     (tmp_path / "other.csv").write_text("word,pos\n" + "".join(f"{word},noun\n" for word in other), "utf-8")
     assert load(tmp_path / "other.csv")["noun"] == ("कताब", "หนังสือ", "caf\u00e9", "A4", "mp3", "COVID-19")
     assert {"routers", "ärger"} <= vocabulary(load(path))
