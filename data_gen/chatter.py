@@ -21,12 +21,14 @@ _PREAMBLE = re.compile(
     rf"|(?:{_LEAD}[!,.:]*\s+)?(?:"
     rf"(?:here(?:['’]s| is| are| you go)|below is|i(?:['’]ve| have) written|i wrote)\b[^\n.!?]{{0,60}}\b{_WORK}\b"
     rf"(?:[^\n]{{0,120}}:|[!.]*[ \t]*(?:\n|$)|[^\n]{{0,60}}\b(?:you|your|requested|words|asked)\b)"
-    rf"|here(?:['’]s| is) (?:one|another|it)\b[^\n.!?]{{0,30}}:|here(?: we go|(?:['’]s| is) one| it is| you (?:go|are))[!.:]*[ \t]*(?:\n|$)"
+    rf"|here(?:['’]s| is) (?:one|another|it)\b[^\n.!?]{{0,30}}:"
+    rf"|here(?: we go|(?:['’]s| is) one| it is| you (?:go|are))[!.:]*[ \t]*(?:\n|$)"
     rf"|this is\b[^\n.!?]{{0,60}}\b{_WORK}\b[^\n.!?]{{0,60}}(?::|\b(?:you asked|your?|requested)\b))"
     rf"|{_LEAD}[!,.:]*\s+here (?:we go|it is|you (?:go|are))\b)"
     rf"|{_LEAD}!?[ \t]*(?:\n|$)"
     rf"|{_YES}[!,.]\s+(?:here|below|i['’]d be|i would|i can|let me (?:tell|write))\b"
-    rf"|i(?:['’]d| would) (?:be (?:very )?(?:happy|glad|delighted|pleased)|love) to (?:help|write|create|assist|share)\b[^\n]{{0,80}}"
+    rf"|i(?:['’]d| would) (?:be (?:very )?(?:happy|glad|delighted|pleased)|love) to "
+    rf"(?:help|write|create|assist|share)\b[^\n]{{0,80}}"
     rf"(?:[!.:][ \t]*(?:\n|$)|[!.] here\b)"
     rf"|as (?:requested|you asked)\b|as an ai\b",
     re.I,
@@ -38,7 +40,9 @@ _HEADING = re.compile(
     re.M | re.I,
 )
 _STARS = re.compile(r"\A(?:\*[ \t]*){3,}$|^(?:\*[ \t]*){3,}\Z", re.M)
-_POINT = re.compile(r"^[ \t]*(?:[-*•‣◦][ \t]+|\d{1,2}[.)][ \t]+)\S", re.M)  # of a list; a dash may begin dialogue elsewhere
+_POINT = re.compile(
+    r"^[ \t]*(?:[-*•‣◦][ \t]+|\d{1,2}[.)][ \t]+)\S", re.M
+)  # of a list; a dash may begin dialogue elsewhere
 # The Happy Dog. A capital on every word but the small ones, and at least two of them.
 _CAPITALS = re.compile(
     r"(?!(?:Meet|Hello|Hi|Hey|Dear|Good|Happy Birthday|Oh|Poor|Mr|Mrs|Ms|Dr)\b)"
@@ -58,7 +62,8 @@ _NOTE = re.compile(
     re.I | re.M,
 )
 _CLOSER = re.compile(
-    r"^(?:i hope (?:you|this|that)\b[^\n]*\b(?:story|helps|meets|works)|let me know\b|would you like me\b|feel free to\b|is there anything else\b"
+    r"^(?:i hope (?:you|this|that)\b[^\n]*\b(?:story|helps|meets|works)|let me know\b|would you like me\b"
+    r"|feel free to\b|is there anything else\b"
     r"|would you like (?:another|me|more|to hear|a different)\b|please let me know\b"
     r"|(?:do|would) you (?:want|like)\b[^\n]*\b(?:story|version|changes?)\b|this (?:story|tale|version) (?:uses|includes"
     r"|contains|features|has all)\b|(?:the )?end of (?:the )?story\b[^\n]*\bwords\b)",
@@ -97,7 +102,8 @@ _REFUSAL = re.compile(
     re.I,
 )  # fmt: skip
 _AI = re.compile(
-    r"\bas an? (?:ai (?:language )?model|ai assistant|(?:ai|artificial intelligence)(?=,| i\b)|large language model|language model)\b",
+    r"\bas an? (?:ai (?:language )?model|ai assistant|(?:ai|artificial intelligence)(?=,| i\b)"
+    r"|large language model|language model)\b",
     re.I,
 )
 _MODELS = frozenset(("ai", "artificial", "model"))  # one of them is in all that _AI finds
@@ -143,7 +149,7 @@ def _about_story(text: str, english: bool) -> str:
         return "role"
     if _PREAMBLE.match(text):
         return "preamble"
-    if _HEADING.search(text) or ("***" in text or "* *" in text) and _STARS.search(text):
+    if _HEADING.search(text) or (("***" in text or "* *" in text) and _STARS.search(text)):
         return "heading"
     if len(points := _POINT.findall(text)) > 1 and (english or not all(point.lstrip()[0] == "-" for point in points)):
         return "list"

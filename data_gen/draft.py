@@ -6,11 +6,11 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from data_gen.clean import QUOTES, clean
-from data_gen.words import forms
+from data_gen.words import MARKS, adverb, forms
 from tsjax.corpus.chat import Turn
 from tsjax.corpus.duplicates import normal_words
 
-WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+WORD = re.compile(rf"[^\W_]+(?:['’][^\W_]+|[{MARKS}\u200c\u200d]+[^\W_]*)*")
 _POSSESSIVE = re.compile(r"['’]s\b")
 _SENTENCE_END = re.compile(
     r"[.!?…。！？।॥]+(?:(?<=[。！？।॥])"
@@ -18,7 +18,11 @@ _SENTENCE_END = re.compile(
 )
 # A capital of its own by what stands before it. The ranges hold the capitals of Latin, Greek and Cyrillic letters.
 _CAPITAL = re.compile(r"[A-Z\u00c0-\u024f\u0370-\u052f](?:(?<=[^\W\d_] .)|(?<=[,;:] .))[^\W\d_]+")
-_UNSPACED = frozenset("bo dz ja km lo my th yue zh".split())
+_UNSPACED = frozenset(["bo", "dz", "ja", "km", "lo", "my", "th", "yue", "zh"])
+_PARTICLES = frozenset(
+    ("about", "across", "along", "apart", "around", "away", "back", "by", "down",
+     "in", "off", "on", "out", "over", "through", "together", "up")
+)  # fmt: skip
 _BLANK_LINE = re.compile(r"\n\s*\n")
 _NO_NAMES = """Mr Mrs Ms Miss Dr Mom Mum Mommy Mummy Dad Daddy Mama Papa Ma Pa Grandma Grandpa Granny Grandad
     Nana Auntie Uncle Aunt I'm I'll I'd I've God Christmas Halloween Easter Monday Tuesday Wednesday Thursday Friday
@@ -109,20 +113,35 @@ def is_spaced(language: str) -> bool:
 def has_word(draft: Draft, label: str, pos: str) -> bool:
     """Whether a word or phrase occurs, in any inflection if its part of speech is known; capitals and -'s count."""
     single, phrases = wanted(label, pos)
-    return not single.isdisjoint(draft.seen) or any(phrase in draft.joined for phrase in phrases)
+    if not single.isdisjoint(draft.seen) or any(phrase in draft.joined for phrase in phrases):
+        return True
+    apart = _apart(label) if pos == "verb" and phrases else None
+    return apart is not None and apart.search(draft.joined) is not None
+
+
+@lru_cache(1 << 14)
+def _apart(label: str) -> re.Pattern[str] | None:
+    """Finds a verb and its particle with up to three words between them: gave it up."""
+    verb, *rest = WORD.findall(normal(label).lower())
+    if len(rest) != 1 or rest[0] not in _PARTICLES:
+        return None
+    return re.compile(rf" (?:{'|'.join(sorted(forms(verb, 'verb')))}) (?:\S+ ){{1,3}}{rest[0]} ")
 
 
 @lru_cache(1 << 14)
 def wanted(label: str, pos: str) -> tuple[frozenset[str], tuple[str, ...]]:
     """The words of which one must occur, and the phrases (between spaces): the forms of a label.
 
-    Of a phrase the last word is inflected, of a verb's phrase the first: ice creams, looked after.
+    Of a phrase the last word is inflected, of a verb's phrase the first: ice creams, looked after. Adverbs count as
+    forms of their adjectives.
     """
     parts = WORD.findall(_POSSESSIVE.sub("", normal(label).lower()))
     if not parts:
         return frozenset(), ()
     place = 0 if pos == "verb" else len(parts) - 1
     inflected = forms(parts[place], pos) if pos else frozenset((parts[place],))
+    if pos == "adjective" and (adverb_of := adverb(parts[place])):
+        inflected |= {adverb_of}
     if len(parts) == 1:
         return inflected, ()
     phrases = [" ".join([*parts[:place], form, *parts[place + 1 :]]) for form in sorted(inflected)]

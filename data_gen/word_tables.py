@@ -18,6 +18,18 @@ PLURALS = _table("""bookshelf bookshelves; calf calves; child children; deer; dw
     sheep; shelf shelves; snowman snowmen; starfish; stomach stomachs;
     thief thieves; tooth teeth; wife wives; wolf wolves; woman women""")
 
+PLURALS |= _table("""appendix appendices appendixes; axis axes; bacterium bacteria; cactus cacti cactuses;
+    criterion criteria; curriculum curricula curriculums; formula formulas formulae; fungus fungi funguses;
+    hippopotamus hippopotamuses hippopotami; index indexes indices; larva larvae; matrix matrices; medium media mediums;
+    memorandum memoranda memorandums; nucleus nuclei; octopus octopuses octopi; ovum ova; phenomenon phenomena;
+    radius radii; series; species; stimulus stimuli; aircraft; bison; salmon; squid squid squids; trout; shrimp shrimp shrimps;
+    spacecraft; stratum strata; syllabus syllabi syllabuses; vertex vertices; antenna antennas antennae; vertebra vertebrae;
+    alumnus alumni; datum data; louse lice; die dice dies; passerby passersby; photo photos; sister-in-law sisters-in-law""")
+# Of nouns that end so: fireman, housewife, bookshelf, grandchild, analysis.
+PLURAL_ENDINGS = {"man": "men", "wife": "wives", "knife": "knives", "shelf": "shelves", "leaf": "leaves", "wolf": "wolves",
+                  "thief": "thieves", "child": "children", "tooth": "teeth", "foot": "feet", "person": "people",
+                  "mouse": "mice", "sis": "ses"}  # fmt: skip
+
 PASTS = _table("""babysit babysat; be am is are was were been; beat beat beaten; become became; begin began begun;
     bend bent; bite bit bitten; bleed bled; blow blew blown; break broke broken; bring brought; build built;
     burn burned burnt; burst; buy bought; catch caught; choose chose chosen; cling clung; come came; cost; creep crept; cut;
@@ -42,6 +54,15 @@ PASTS = _table("""babysit babysat; be am is are was were been; beat beat beaten;
     unwind unwound; upset; wake woke woken; wear wore worn; weave wove woven; weep wept; wet wetted; win won;
     wind wound; write wrote written""")
 
+PASTS |= _table("""arise arose arisen; awake awoke awoken; awaken awakened; befall befell befallen; behold beheld; beset;
+    bet; bid bid bade bidden; bind bound; breed bred; broadcast; cast; clothe clothed clad; dwell dwelt dwelled;
+    forecast forecast forecasted; foresee foresaw foreseen; foretell foretold; forgo forwent forgone; hew hewed hewn;
+    input input inputted; interweave interwove interwoven; partake partook partaken; plead pleaded pled; proofread;
+    prove proved proven; rend rent; rid; shave shaved shaven; shed; shoot shot; slay slew slain; sling slung; slit;
+    strew strewed strewn; stride strode stridden; strive strove striven strived; thrust; tread trod trodden;
+    uphold upheld; wed wed wedded; wring wrung""")
+PREFIXES = ("over", "under", "with", "mis", "re", "out", "un", "fore", "pre")  # of irregular verbs
+
 COMPARED = _table("""bad worse worst; clever cleverer cleverest; cruel crueler cruelest; good better best;
     far farther farthest further furthest; hollow hollower hollowest; ill worse worst; little littler littlest less least;
     narrow narrower narrowest; nimble nimbler nimblest; quiet quieter quietest; red redder reddest;
@@ -53,6 +74,17 @@ COMPARED = _table("""bad worse worst; clever cleverer cleverest; cruel crueler c
 # Verbs of several syllables that end in a stressed short one: forget, forgetting.
 STRESSED = _set("""admit babysit begin control forbid forget leapfrog outrun permit prefer regret unclip unplug unwrap
     unzip upset zigzag""")
+
+# And all that end so, but for those in REGULAR: submitted, referred, occurred, expelled, equipped.
+STRESSED_ENDINGS = ("mit", "fer", "cur", "pel", "trol", "quip", "quit", "cap", "nap", "lap", "gram")
+EITHER = _set("benefit bias focus program worship combat kidnap")  # focused, focussed
+
+# What a rule above would take for irregular or stressed.
+REGULAR = _set("""human german roman shaman talisman ottoman caiman walkman norman turban relay limit vomit offer suffer differ
+    buffer pilfer inch carpel""")
+PLURAL_ONLY = _set("pajamas pyjamas")
+NO_ADVERB = _set("""hard late near short bare fast little small big long old young tall red blue green yellow white black
+    brown pink purple gray grey orange good ill well far""")
 
 O_ES = _set("buffalo do echo go hero mango mosquito potato redo superhero tomato tornado undo volcano")
 

@@ -8,13 +8,11 @@ from typing import Any
 
 from data_gen.draft import Draft, drawn, has_word, is_spaced, normal, wanted
 from data_gen.recipe import Factor
-from data_gen.words import is_english
+from data_gen.words import ENTRY, is_english
 from data_gen.words import vocabulary as known_words
 from data_gen.words import words as word_list
 
 Run = Callable[[Draft], tuple[str, Any]]
-
-_WORDS = re.compile(r"[^\W_]+(?:[ '-]+[^\W_]+)*")
 
 # A document with one of these is for no child, whatever it says. Words that children's books use too (to die, a knife,
 # a witch, to shoot) are not here: a recipe denies what its readers should not meet.
@@ -94,8 +92,8 @@ def _begins(text: str, label: str) -> bool:
 def vocabulary(least: float, factors: Iterable[Factor], language: str = "en") -> Run:
     """At least this share of the running words is known: "vocabulary".
 
-    Known: every form of the project's word list (in English only) and of the recipe's own words that have a part of speech, what was
-    drawn for this document, names (a capital in mid-sentence), numbers. -'s does not count.
+    Known: every form of the project's word list (in English only) and of the recipe's own words that have a part of
+    speech, what was drawn for this document, names (a capital in mid-sentence), numbers. -'s does not count.
     """
     known = set(_children()) if is_english(language) else set()
     for factor in factors:
@@ -126,10 +124,10 @@ def without(words: Iterable[str]) -> Run:
     stands.
     """
     entries = [normal(word) for word in words]
-    listed = [wanted(word, "") for word in entries if _WORDS.fullmatch(word)]
+    listed = [wanted(word, "") for word in entries if ENTRY.fullmatch(word)]
     denied = frozenset[str]().union(*(single for single, _ in listed))
     phrases = [phrase for _, several in listed for phrase in several]
-    exact = [(word, _exactly(word)) for word in entries if not _WORDS.fullmatch(word)]
+    exact = [(word, _exactly(word)) for word in entries if not ENTRY.fullmatch(word)]
 
     def run(draft: Draft) -> tuple[str, Any]:
         found = sorted(denied & draft.seen) + [phrase.strip() for phrase in phrases if phrase in draft.joined]
@@ -157,7 +155,9 @@ def suitable(draft: Draft) -> tuple[str, Any]:
 
 _SINGLE = frozenset(_LISTED.split())
 _SEVERAL = re.compile("|".join(rf"(?<= ){re.escape(word)}(?= )" for word in UNSUITABLE if " " in word))
-_CUES = frozenset("killed gun shot blood bled bleeding beer drunk nude".split())  # one is in each phrase
+_CUES = frozenset(
+    ["killed", "gun", "shot", "blood", "bled", "bleeding", "beer", "drunk", "nude"]
+)  # one is in each phrase
 
 
 def _unsuitable(seen: frozenset[str], joined: str) -> list[str]:

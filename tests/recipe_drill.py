@@ -136,14 +136,22 @@ def examine(name: str, run: Path, manifest: dict[str, Any], documents: int, wron
         if Counter(step["rejected"]) != planned or step["answers"] != answers[name_]:
             wrong.append(f"the report tells {step['rejected']} for {name_}, not {dict(planned)}")
     card = (run / "documents" / "README.md").read_text()
-    numbers = [f"{report['documents'][split]}" for split in ("train", "valid")]
-    for text in (
-        *numbers,
-        "cc0-1.0",
-        MODEL,
-        name,
-        *(reason for _, reason in expected.values() if reason not in COPIES.values()),
-    ):
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in card.splitlines() if line.startswith("| ")
+    ]
+    told = {row[0]: row[1:] for row in cells}
+    for split in ("train", "valid"):
+        if told.get(split, [""])[0] != str(report["documents"][split]):
+            wrong.append(f"the card tells of {told.get(split)} for {split}, not {report['documents'][split]}")
+    rejected: Counter[str] = Counter()
+    reasons = {reason for step in report["acceptance"].values() for reason in step["rejected"]}
+    for row in cells:
+        if len(row) == 2 and row[0] in reasons:
+            rejected[row[0]] += int(row[1])
+    counted = Counter(reason for _, reason in expected.values() if reason not in ("", *COPIES.values()))
+    if rejected != counted:
+        wrong.append(f"the card tells {dict(rejected)} rejected, not {dict(counted)}")
+    for text in ("Licence, as given by whoever made the data set: cc0-1.0.", f"asked for: {MODEL}", f"# {name}"):
         if text not in card:
             wrong.append(f"the card does not say {text}")
     if manifest["documents"] != documents:

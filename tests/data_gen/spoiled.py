@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from data_gen import draft
 from data_gen.recipe import Recipe, Step
-from data_gen.words import forms
 
 Spoiled = tuple[str, str] | None
 Way = Callable[[str, Mapping[str, Any]], Spoiled]
@@ -88,14 +88,14 @@ def _missing(recipe: Recipe, step: Step) -> Way:
     def way(text: str, drawn: Mapping[str, Any]) -> Spoiled:
         turn = len(text) % len(factors)
         for factor in (*factors[turn:], *factors[:turn]):
-            wanted = forms(drawn[factor.name], factor.pos)
+            wanted = draft.wanted(drawn[factor.name], factor.pos)[0]
             pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, wanted))})\b", re.I)
             blocks = [re.findall(r"\S[^.!?]*[.!?]+\"?", block) for block in text.split("\n\n")]
             kept = [" ".join(one for one in block if not pattern.search(one)) for block in blocks]
             short = "\n\n".join(block for block in kept if block)
             others = [other for other in factors if other.name != factor.name]
             whole = all(
-                re.search(rf"\b(?:{'|'.join(map(re.escape, forms(drawn[o.name], o.pos)))})\b", short, re.I)
+                re.search(rf"\b(?:{'|'.join(map(re.escape, draft.wanted(drawn[o.name], o.pos)[0]))})\b", short, re.I)
                 for o in others
             )
             if whole and len(short.split()) >= least + 5 and not pattern.search(short):

@@ -70,6 +70,10 @@ REQUIRED = ["noun", "verb", "adjective"]
         ("It went to a bigger place.", {"verb": "go", "adjective": "big"}),
         ("Dogs and two mice.", {"noun": ["dog", "mouse"]}),
         ("Nothing was drawn.", {}),
+        ("A dog sat happily.", {"noun": "dog", "adjective": "happy"}),
+        ("Gently, he ran.", {"adjective": "gentle"}),
+        ("He gave it up.", {"verb": "give up"}),
+        ("She is giving her old toys away.", {"verb": "give away"}),
     ],
 )
 def test_required_words_in_any_form(text, factors):
@@ -81,7 +85,10 @@ def test_required_words_in_any_form(text, factors):
     [
         ("The dogged cat.", {"noun": "dog"}, "missing_word:noun", ["dog"]),
         ("The runner sat.", {"noun": "dog", "verb": "run"}, "missing_word:noun", ["dog", "run"]),
-        ("A dog sat happily.", {"noun": "dog", "adjective": "happy"}, "missing_word:adjective", ["happy"]),
+        ("A dog sat sadly.", {"noun": "dog", "adjective": "happy"}, "missing_word:adjective", ["happy"]),
+        ("He worked hardly.", {"adjective": "hard"}, "missing_word:adjective", ["hard"]),
+        ("He gave a, b, c, d up.", {"verb": "give up"}, "missing_word:verb", ["give up"]),
+        ("He looked it after.", {"verb": "look after"}, "missing_word:verb", ["look after"]),
         ("Dogs ran.", {"noun": ["dog", "mouse"]}, "missing_word:noun", ["mouse"]),
         ("A bear named Teddy.", {"noun": "teddy bear"}, "missing_word:noun", ["teddy bear"]),
     ],

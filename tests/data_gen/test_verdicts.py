@@ -9,6 +9,7 @@ from data_gen.answer import REFUSAL, Answer
 from data_gen.examine import Examiner
 from tests.data_gen.recipes_by_hand import recipe
 from tests.data_gen.verdicts import CHATS, STORIES, STORY
+from tests.expect import refused
 
 COMMON = {"script": "latin", "ending": True, "meta": True, "refusals": True, "repeats": 4, "suitable": True}
 STORIES_EXAMINER = Examiner(recipe(COMMON))
@@ -37,7 +38,9 @@ def test_a_system_turn_that_nobody_asked_for():
 
 
 def test_emoji_are_taken_away_and_counted():
-    found = STORIES_EXAMINER.examine(0, {}, Answer(STORY.replace("dog in", "dog \U0001f600 in") + " \u2764\ufe0f", "stop"), {})
+    found = STORIES_EXAMINER.examine(
+        0, {}, Answer(STORY.replace("dog in", "dog \U0001f600 in") + " \u2764\ufe0f", "stop"), {}
+    )
     assert (found.text, found.edits) == (STORY, {"emoji": 2})
     kept = Examiner(recipe({"meta": True})).examine(0, {}, Answer(f"{STORY} \u2764\ufe0f", "stop"), {})
     assert kept.text == f"{STORY} \u2764\ufe0f" and not kept.edits
@@ -66,3 +69,29 @@ def test_without_spaces_words_are_found_inside():
     found = thai.examine(0, {"mood": "หนังสือ", "names": ["มะลิ"]}, Answer("เด็กชื่อมะลิอ่านหนังสือทุกวัน", "stop"), {})
     assert not found.reason
     assert thai.examine(0, {"mood": "หนังสือ"}, Answer("เด็กวิ่ง", "stop"), {}).reason == "missing_word:mood"
+
+
+def test_words_with_marks_are_whole():
+    hindi = Examiner(recipe({"required": ["mood"], "deny": ["कि"]}, language="hi"))
+    assert hindi.examine(0, {"mood": "किताब"}, Answer("यह किताब है।", "stop"), {}).reason == ""
+    assert hindi.examine(0, {"mood": "किताब"}, Answer("यह किताबें है।", "stop"), {}).reason == "missing_word:mood"
+
+
+def test_deny_takes_what_is_no_word_as_it_stands():
+    examiner = Examiner(recipe({"deny": ["C++", "example.com", "sword"]}))
+    for text, reason in (
+        ("He likes c++ a lot.", "deny:C++"),
+        ("See example.com.", "deny:example.com"),
+        ("A good example. Com is no word.", ""),
+        ("Vitamin C is good. A c, too.", ""),
+        ("A Sword.", "deny:sword"),
+    ):
+        assert examiner.examine(0, {}, Answer(text, "stop"), {}).reason == reason
+
+
+def test_the_english_list_is_for_english():
+    with refused("vocabulary", "'de'"):
+        Examiner(replace(recipe({"vocabulary": 0.5}, language="de"), factors=()))
+    own = Examiner(recipe({"vocabulary": 0.9}, language="de"))
+    assert own.examine(0, {}, Answer("the mother sat.", "stop"), {}).reason == "vocabulary"
+    assert own.examine(0, {}, Answer("dog mouse run.", "stop"), {}).reason == ""

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from data_gen.words import PARTS_OF_SPEECH, WORDS_FILE, forms, load, vocabulary, words
+from data_gen.words import PARTS_OF_SPEECH, WORDS_FILE, adverb, forms, load, vocabulary, words
 from tests.expect import refused
 
 # No word of this kind belongs in a request for a children's story, in any part of speech.
@@ -87,10 +87,62 @@ def test_words_of_a_child_are_there():
         ("gentle", "adjective", "gentle gentler gentlest"),
         ("horrible", "adjective", "horrible"),
         ("whole", "adjective", "whole"),
+        *(
+            (word, "noun", f"{word} {plural}")
+            for word, plural in (
+                ("lens", "lenses"),
+                ("iris", "irises"),
+                ("atlas", "atlases"),
+                ("canvas", "canvases"),
+                ("gas", "gases"),
+                ("analysis", "analyses"),
+                ("crisis", "crises"),
+                ("diagnosis", "diagnoses"),
+                ("quiz", "quizzes"),
+                ("midwife", "midwives"),
+                ("salesman", "salesmen"),
+                ("human", "humans"),
+                ("cactus", "cacti cactuses"),
+                ("criterion", "criteria"),
+                ("dormouse", "dormice"),
+                ("pajamas", ""),
+                ("topaz", "topazes"),
+                ("stepchild", "stepchildren"),
+            )
+        ),
+        ("cancel", "verb", "cancel cancels canceling cancelling canceled cancelled"),
+        ("travel", "verb", "travel travels traveling travelling traveled travelled"),
+        ("label", "verb", "label labels labeling labelling labeled labelled"),
+        ("pull", "verb", "pull pulls pulling pulled"),
+        ("sail", "verb", "sail sails sailing sailed"),
+        *(
+            (word, "verb", f"{word} {word}s {word}{word[-1]}ing {word}{word[-1]}ed")
+            for word in ("submit", "refer", "occur", "transfer", "equip", "commit")
+        ),
+        *(
+            (word, "verb", f"{word} {word}s {word}ing {word}ed")
+            for word in ("limit", "offer", "suffer", "relay", "visit")
+        ),
+        ("shoot", "verb", "shoot shoots shooting shot"),
+        ("withdraw", "verb", "withdraw withdraws withdrawing withdrew withdrawn"),
+        ("overcome", "verb", "overcome overcomes overcoming overcame"),
+        ("arise", "verb", "arise arises arising arose arisen"),
+        ("mistake", "verb", "mistake mistakes mistaking mistook mistaken"),
+        ("reset", "verb", "reset resets resetting"),
     ],
 )
 def test_forms(word, pos, found):
     assert forms(word, pos) == set(found.split())
+
+
+@pytest.mark.parametrize(
+    "adjective, found",
+    [("happy", "happily"), ("gentle", "gently"), ("true", "truly"), ("full", "fully"), ("tragic", "tragically"),
+     ("shy", "shyly"), ("quick", "quickly"), ("safe", "safely"), ("friendly", ""), ("hard", ""), ("whole", "wholly"),
+     ("gray", "")],
+)  # fmt: skip
+def test_adverbs(adjective, found):
+    assert adverb(adjective) == found
 
 
 def test_vocabulary_covers_a_simple_story():
@@ -105,6 +157,9 @@ def test_a_custom_list_keeps_its_order(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_bytes("\ufeffword,pos\r\nrouter,noun\r\ncall back,verb\r\nÄrger,noun\r\n".encode())
     assert load(path) == {"noun": ("router", "Ärger"), "verb": ("call back",), "adjective": ()}
+    other = ["कताब", "หนังสือ", "cafe\u0301", "A4", "mp3", "COVID-19"]
+    (tmp_path / "other.csv").write_text("word,pos\n" + "".join(f"{word},noun\n" for word in other), "utf-8")
+    assert load(tmp_path / "other.csv")["noun"] == ("कताब", "หนังสือ", "caf\u00e9", "A4", "mp3", "COVID-19")
     assert {"routers", "ärger"} <= vocabulary(load(path))
 
 
@@ -119,7 +174,8 @@ def test_a_custom_list_keeps_its_order(tmp_path):
         (b"word,pos\ncat,adverb\n", ["row 2", "adjective", "'cat,adverb'"]),
         (b"word,pos\n,noun\n", ["row 2"]),
         (b"word,pos\n cat,noun\n", ["row 2", "' cat,noun'"]),
-        (b"word,pos\nc4t,noun\n", ["row 2"]),
+        (b"word,pos\nc_t,noun\n", ["row 2"]),
+        (b"word,pos\n42,noun\n", ["row 2"]),
         (b"word,pos\ncat,noun\ncat,verb\ncat,noun\n", ["every noun once", "'cat' again in row 4"]),
         (b"word,pos\nc\xe4t,noun\n", ["UTF-8"]),
         (b'word,pos\n"cat,noun\n', ["CSV"]),
