@@ -157,13 +157,20 @@ class Ledger:
         rows = self._rows("select request, id, reserved from attempts where state = 'sent' and batch = ?", (shard,))
         return {request: (attempt, reserved) for request, attempt, reserved in rows}
 
+    def reserved_in(self, shard: str) -> int:
+        """What was reserved for the lines of a batch, whatever became of them."""
+        return self._rows("select coalesce(sum(reserved), 0) from attempts where batch = ?", (shard,))[0][0]
+
     def totals(self) -> Totals:
         (row,) = self._rows(
             "select count(*), sum(state = 'settled'), sum(state = 'extra'), sum(state = 'doubtful'),"
             " sum(state = 'failed'), sum(state = 'sent'), sum(cost), sum(doubt),"
             " sum(iif(state = 'sent', reserved, 0)), sum(tokens_in), sum(tokens_out) from attempts"
         )
-        return Totals(*(value or 0 for value in row))
+        totals = Totals(*(value or 0 for value in row))
+        # A second batch of the same lines has no attempts of its own, and may be billed like the first.
+        ((twins,),) = self._rows("select coalesce(sum(json_extract(fields, '$.twin_doubt')), 0) from batches")
+        return totals._replace(doubt=totals.doubt + twins)
 
     def reasons(self) -> dict[str, int]:
         """How often attempts ended without an answer, by why."""
