@@ -48,7 +48,7 @@ class Key:
         return LOOKS_LIKE_KEY.sub("***", text)
 
     def scrub_bytes(self, data: bytes) -> bytes:
-        """The data without this key, also where JSON has it in escapes. Nothing else is touched: an answer is kept as it came."""
+        """The data without this key, also in JSON's escapes. Nothing else is touched: an answer is kept as it came."""
         if len(self.text) < SHORTEST:
             return data
         data = data.replace(self.text.encode(), b"***")

@@ -185,6 +185,18 @@ class Ledger:
                 "select request, id from attempts where state in ('settled', 'extra') order by id"
             )
 
+    def booked(self) -> Iterator[tuple[str, int, int, int, int, int]]:
+        """(request id, attempt, cost, doubt, tokens in, tokens out) of every answer."""
+        with _told(self.path):
+            yield from self._db.execute(
+                "select request, id, cost, doubt, tokens_in, tokens_out from attempts"
+                " where state in ('settled', 'extra') order by id"
+            )
+
+    def unsound(self) -> list[str]:
+        """What SQLite finds wrong with its own file."""
+        return [str(row[0]) for row in self._rows("pragma integrity_check(5)") if row[0] != "ok"]
+
     def last_answer(self) -> float | None:
         """When the last one came, in seconds since 1970."""
         return self._rows("select max(ended) from attempts where state in ('settled', 'extra')")[0][0]

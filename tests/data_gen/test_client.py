@@ -455,9 +455,9 @@ FORMS = [KEY, escaped(KEY), KEY[:9] + escaped(KEY[9:]), json.dumps(escaped(KEY))
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_key_in_the_escapes_of_json_comes_neither_through_answers_nor_errors(form):
-    body = '{"choices": [{"message": {"content": "It is %s."}, "%s": 1}], "%s": [{"a": "%s"}]}' % ((form,) * 4)
-    failed = '{"status": "failed", "output": [], "error": {"code": "%s", "message": "Key %s."}}' % (form, form)
-    error = '{"error": {"message": "Wrong key %s.", "code": "%s", "type": "x"}}' % (form, form)
+    body = '{"choices": [{"message": {"content": "It is FORM."}, "FORM": 1}], "FORM": [{"a": "FORM"}]}'.replace("FORM", form)
+    error = '{"message": "Wrong key FORM.", "code": "FORM", "type": "x"}'.replace("FORM", form)
+    failed, error = f'{{"status": "failed", "output": [], "error": {error}}}', f'{{"error": {error}}}'
     with raw_server(answer(body.encode())) as url:
         [reply] = calls(url, ask())
     assert isinstance(reply, Reply) and read_answer(reply.body).text == "It is ***."
