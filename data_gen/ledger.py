@@ -125,7 +125,9 @@ class Ledger:
 
     def request_of(self, attempt: int) -> str | None:
         """The id of the request that an attempt is at; None where there is no such attempt."""
-        return next((request for (request,) in self._rows("select request from attempts where id = ?", (attempt,))), None)
+        return next(
+            (request for (request,) in self._rows("select request from attempts where id = ?", (attempt,))), None
+        )
 
     def fail(self, rows: Sequence[tuple[int, int, str]], ended: float) -> None:
         """Rows of (doubt, attempt, why): no answer, billed perhaps (doubt > 0) or not."""
@@ -270,6 +272,4 @@ def _code(e: sqlite3.Error) -> int | None:
 
 
 def _damaged(path: Path, found: str) -> UserError:
-    return UserError(
-        expected=f"a ledger of version {VERSION} at {path}", found=found, todo="bring it back from a copy"
-    )
+    return UserError(expected=f"a ledger of version {VERSION} at {path}", found=found, todo="bring it back from a copy")

@@ -99,7 +99,7 @@ def _mark(folder: Path) -> raw.Mark:
 
 
 def ledger_problems(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
-    """Answers that only the ledger or only raw/ has, or that they have at different prices; sums that are not the manifest's."""
+    """Answers that only the ledger or only raw/ has, or that differ in price; sums that are not the manifest's."""
     if not (folder / ledger.FILE).exists():
         if (folder / raw.FOLDER).exists() or "stopped" in manifest:
             yield f"{ledger.FILE}: none, though there is a raw folder or a run that has ended"
@@ -127,7 +127,7 @@ def ledger_problems(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
 
 def _sums(manifest: Mapping[str, Any], totals: ledger.Totals) -> Iterator[str]:
     """Where the manifest of a run that has ended says other sums than its ledger."""
-    found = {
+    found: dict[str, dict[str, float]] = {
         "cost_usd": {"settled": totals.cost / 1e12, "doubtful": totals.doubt / 1e12},
         "tokens": {"input": totals.tokens_in, "output": totals.tokens_out},
         "attempts": {name: getattr(totals, name) for name in ("attempts", "settled", "extra", "doubtful", "failed")},
@@ -173,7 +173,9 @@ def key_problems(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
     """
     secrets = [v.encode() for k, v in os.environ.items() if k.endswith(("_API_KEY", "_TOKEN")) and len(v) >= 12]
     order = manifest.get("order")
-    own = os.environ.get(str((order.get("key_env") if isinstance(order, dict) else None) or "OPENAI_API_KEY"), "").strip()
+    own = os.environ.get(
+        str((order.get("key_env") if isinstance(order, dict) else None) or "OPENAI_API_KEY"), ""
+    ).strip()
     secrets += [own.encode()] if len(own) >= SHORTEST else []
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and WORK not in path.parts):
         if _holds_key(path, secrets):

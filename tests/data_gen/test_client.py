@@ -455,7 +455,9 @@ FORMS = [KEY, escaped(KEY), KEY[:9] + escaped(KEY[9:]), json.dumps(escaped(KEY))
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_key_in_the_escapes_of_json_comes_neither_through_answers_nor_errors(form):
-    body = '{"choices": [{"message": {"content": "It is FORM."}, "FORM": 1}], "FORM": [{"a": "FORM"}]}'.replace("FORM", form)
+    body = '{"choices": [{"message": {"content": "It is FORM."}, "FORM": 1}], "FORM": [{"a": "FORM"}]}'.replace(
+        "FORM", form
+    )
     error = '{"message": "Wrong key FORM.", "code": "FORM", "type": "x"}'.replace("FORM", form)
     failed, error = f'{{"status": "failed", "output": [], "error": {error}}}', f'{{"error": {error}}}'
     with raw_server(answer(body.encode())) as url:
@@ -467,7 +469,9 @@ def test_a_key_in_the_escapes_of_json_comes_neither_through_answers_nor_errors(f
     with raw_server(answer(error.encode(), status="400 Bad Request")) as url:
         seen += [f"{got} {got.code}" for got in calls(url, ask())]
     for text in seen:
-        assert "***" in text and KEY not in text and KEY not in re.sub(r"\\\\+u00(..)", lambda m: chr(int(m[1], 16)), text)
+        assert (
+            "***" in text and KEY not in text and KEY not in re.sub(r"\\\\+u00(..)", lambda m: chr(int(m[1], 16)), text)
+        )
 
 
 def test_scrubbing_is_quick_and_leaves_the_rest():
@@ -478,7 +482,7 @@ def test_scrubbing_is_quick_and_leaves_the_rest():
     began = time.monotonic()
     assert key.scrub_bytes(flood) == flood and Key(KEY).scrub_bytes(flood) == flood
     assert time.monotonic() - began < 5
-    said = json.dumps({"text": "Tom\u2019s \"dog\" A\u0041 \x7f"}).encode()
+    said = json.dumps({"text": 'Tom\u2019s "dog" A\u0041 \x7f'}).encode()
     assert Key(KEY).scrub_bytes(said) == said
 
 

@@ -97,7 +97,9 @@ def change(run, statement: str) -> None:
 def test_numbers_that_are_not_those_of_the_answers(run, what):
     change(run, f"update attempts set {what} where id = 7")
     found = problems(run)
-    assert len(found) == 2 and "1 answers with another cost or other tokens" in found[0] and "(attempt 7)" in found[0], found
+    assert (
+        len(found) == 2 and "1 answers with another cost or other tokens" in found[0] and "(attempt 7)" in found[0]
+    ), found
     assert "by the ledger" in found[1]
 
 
