@@ -7,7 +7,7 @@ from typing import Any
 
 LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")  # as vendors call it
 MOST_TOKENS = 10**9  # in one answer; a number beyond that is no count
-TIMES = 4  # the limit that was sent: a count of output beyond that is none (some servers pass a limit by their thinking)
+TIMES = 4  # the limit that was sent: a count of output beyond that is none (some servers think on top of their limit)
 STOP, LENGTH, FILTER, REFUSAL, EMPTY = "stop", "length", "content_filter", "refusal", "empty"
 
 

@@ -7,8 +7,11 @@ A shard's life, a row in the ledger after each step, so that a process that is k
     created    the vendor has the batch: from here on it costs money; then the states as the vendor tells them
     collected  both result files are read and every line is ended
     abandoned  killed before its lines had rows: nothing was sent
+    lost       the vendor knows the batch no more: its lines may have been billed, and go out again
 
-A shard without the name of a batch is looked for in the vendor's list by its metadata before a batch is created.
+A shard without the name of a batch is looked for in the vendor's list by its metadata before a batch is created. The
+list may be late, so a shard that was looked for is looked for once more at its end: a second batch of it is a twin,
+whose worst cost is in doubt (`twin_doubt` in its row).
 """
 
 import asyncio
@@ -22,6 +25,7 @@ from typing import Any
 from data_gen.batch_collect import BatchWork, Collector, Tally, refusals
 from data_gen.batch_pack import claim, open_rows, pack
 from data_gen.batch_shards import FOLDER, Limits, Shard, Terms, next_number
+from data_gen.batch_twins import book_twins
 from data_gen.budget import Budget
 from data_gen.engine import ASKED, CAP, DONE
 from data_gen.failure import QUOTA_CODES, Failure, Kind
@@ -34,6 +38,9 @@ ENQUEUED = "token_limit_exceeded"
 TURNS = 6  # tries at creating a batch, with looks at the list between
 UPLOADS = 2  # more of the same file, where the vendor refuses a batch of it
 LOOK_AFTER = 5.0  # seconds: the list may be late to show a batch whose reply was lost
+LOST_LOOKS = 3  # at a batch that the vendor says it does not have, and at its list, before it counts as lost
+LOST = "the vendor has the batch no more"
+GONE = (404, 410)
 LATE_POLLS = 5  # after the end, while the vendor names no file for results that it counted
 
 
@@ -174,32 +181,41 @@ class _Batches:
         """One shard to its end."""
         self._show(shard, {"status": row.get("status", "written")})
         try:
-            name = await self._batch(shard, row)
-            return await self._collect(shard, await self._final(shard, name, row), row)
+            name, unsure = await self._batch(shard, row)
+            if (view := await self._final(shard, name, row)) is None:
+                return await self._lose(shard, row)
+            if unsure:
+                found = await self.vendor.find(self._about(shard), row["written"])
+                await book_twins(shard, found, name, self.journal, self.budget, self.vendor)
+            return await self._collect(shard, view, row)
         except Failure as why:
             reasons = {Kind.QUOTA: "quota", Kind.PERMANENT: "refused", Kind.FATAL: "refused"}
             raise Stop(reasons.get(why.kind, "unreachable"), f"batch {shard.name}: {why}") from why
 
-    async def _batch(self, shard: Shard, row: Mapping[str, Any]) -> str:
-        """The vendor's name of the shard's batch: known, found in its list, or created."""
+    def _about(self, shard: Shard) -> dict[str, str]:
+        return {"run": self.journal.run_id, "shard": shard.name, "sha256": shard.sha256}
+
+    async def _batch(self, shard: Shard, row: Mapping[str, Any]) -> tuple[str, bool]:
+        """The vendor's name of the shard's batch: known, found in its list, or created; and whether there may be two."""
         if row.get("batch_id"):
-            return str(row["batch_id"])
+            return str(row["batch_id"]), bool(row.get("unsure"))
         file, known = row.get("file_id"), "status" not in row  # known: no batch of this shard can be there yet
-        about = {"run": self.journal.run_id, "shard": shard.name, "sha256": shard.sha256}
+        about, unsure = self._about(shard), not known
         why = Failure(Kind.TRANSIENT, "the batch could not be created")
         for turn in range(TURNS):
             batch = None
             if not known and (found := await self.vendor.find(about, row["written"])):
                 batch = found[-1]  # the first that was created
-                await self.journal.batch(shard.name, twins=len(found) - 1)
+                await book_twins(shard, found, str(batch["id"]), self.journal, self.budget, self.vendor)
             try:
                 if batch is None:
                     if not file:
                         file = await self.vendor.upload(shard.file())
                         await self.journal.batch(shard.name, status="uploaded", file_id=file)
                     batch = await self.vendor.create(file, self.terms.url, about)
-                await self.journal.batch(shard.name, batch_id=batch["id"], status="created", created=time.time())
-                return str(batch["id"])
+                await self.journal.batch(shard.name, batch_id=batch["id"], status="created", created=time.time(),
+                                         unsure=unsure)  # fmt: skip
+                return str(batch["id"]), unsure
             except Failure as failure:
                 why = failure
             if why.kind is Kind.QUOTA or why.status in (401, 403):
@@ -210,12 +226,13 @@ class _Batches:
             if why.kind in (Kind.PERMANENT, Kind.FATAL):
                 break
             known = known and why.kind in (Kind.RATE, Kind.CAPACITY)  # nothing was done; else it may have been
+            unsure = unsure or not known
             await self.vendor.pause(turn, max(why.retry_after or 0.0, LOOK_AFTER))
         raise why
 
-    async def _final(self, shard: Shard, batch: str, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Polls until the batch has ended and its files are named."""
-        wait, late, seen = self.pace.poll, 0, None
+    async def _final(self, shard: Shard, batch: str, row: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Polls until the batch has ended and its files are named. None where the vendor has no such batch any more."""
+        wait, late, gone, seen = self.pace.poll, 0, 0, None
         changed = self.clock()
         if not row.get("batch_id"):
             await self.vendor.sleep(wait)
@@ -223,9 +240,16 @@ class _Batches:
             try:
                 view = await self.vendor.retrieve(batch)
             except Failure as why:
-                if why.kind in (Kind.QUOTA, Kind.PERMANENT, Kind.FATAL):
+                if why.status in GONE:
+                    # A list that can't be had, as with a wrong address, raises: then the batch is not lost.
+                    found = await self.vendor.find(self._about(shard), row["written"])
+                    gone += batch not in [view.get("id") for view in found]
+                    if gone >= LOST_LOOKS:
+                        return None
+                elif why.kind in (Kind.QUOTA, Kind.PERMANENT, Kind.FATAL):
                     raise
             else:
+                gone = 0
                 state, counts = str(view.get("status")), _counts(view)
                 if (state, counts) != seen:
                     if seen is None or seen[0] != state:
@@ -237,7 +261,7 @@ class _Batches:
                         counts["failed"] and not view.get("error_file_id")
                     )
                     late += 1
-                    if not unnamed or state == "failed" or late > LATE_POLLS:
+                    if not unnamed or late > LATE_POLLS:
                         return view
             if self.clock() - changed > self.pace.patience:
                 told = f"{seen[0] if seen else 'out of reach'} for {self.pace.patience / 3600:g} hours"
@@ -247,23 +271,37 @@ class _Batches:
             await self.vendor.sleep(wait)
             wait = min(1.5 * wait, self.pace.poll_most)
 
+    async def _lose(self, shard: Shard, row: Mapping[str, Any]) -> Tally:
+        tally = await self._collector(shard, row, row.get("batch_id")).close(ran=True, missing=LOST)
+        await self.journal.batch(shard.name, status="lost", **tally.row(None))
+        self._without_answer(f"the last is {shard.name}: {LOST}")
+        return tally
+
+    def _collector(self, shard: Shard, row: Mapping[str, Any], batch: str | None) -> Collector:
+        return Collector(shard, self.journal, self.budget, self.terms, self.work, self.failed, self.pace.tries,
+                         backend=BACKEND, batch=batch, sent=row.get("written"))  # fmt: skip
+
+    def _without_answer(self, last: str) -> None:
+        self.empty += 1
+        if self.empty >= self.pace.empty:
+            raise Stop("empty", f"{self.empty} batches one after the other without an answer; {last}")
+
     async def _collect(self, shard: Shard, batch: dict[str, Any], row: Mapping[str, Any]) -> Tally:
         name, state = shard.name, batch["status"]
         write_json(self.folder / f"{name}.batch.json", batch)
         names = {key: batch[key] for key in ("output_file_id", "error_file_id") if batch.get(key)}
         await self.journal.batch(name, status=state, **names)
-        collector = Collector(shard, self.journal, self.budget, self.terms, self.work, self.failed,
-                              self.pace.tries, backend=BACKEND, batch=batch["id"], sent=row.get("written"))  # fmt: skip
+        collector = self._collector(shard, row, batch["id"])
+        paths = []
+        for what, key, least in (("output", "output_file_id", "completed"), ("error", "error_file_id", "failed")):
+            if key in names and await self._fetch(names[key], shard.file(what), _counts(batch)[least]):
+                paths.append(shard.file(what))
+        await collector.read(*paths)
         codes, why = set[str](), ""
         if state == "failed":
             bad, codes, why = refusals(batch)
-            tally = await collector.refuse(bad, why)
+            tally = await collector.refuse(bad, why, billed=bool(names) or any(_counts(batch).values()))
         else:
-            paths = []
-            for what, key, least in (("output", "output_file_id", "completed"), ("error", "error_file_id", "failed")):
-                if key in names and await self._fetch(names[key], shard.file(what), _counts(batch)[least]):
-                    paths.append(shard.file(what))
-            await collector.read(*paths)
             tally = await collector.close(ran=state == "completed")
         await self.journal.batch(name, status="collected", state=state, **tally.row(batch.get("usage")))
         if batch.get("input_file_id"):
@@ -273,10 +311,8 @@ class _Batches:
         if ENQUEUED in codes:
             self._shrink(shard, why)
         elif not tally.ok:
-            self.empty += 1
-            if self.empty >= self.pace.empty:
-                message = f"{self.empty} batches one after the other without an answer; the last is {name}, {state}"
-                raise Stop("empty", f"{message}: {why or f'see {name}.error.jsonl and {name}.batch.json in {FOLDER}/'}")
+            seen = why or f"see {name}.error.jsonl and {name}.batch.json in {FOLDER}/"
+            self._without_answer(f"the last is {name}, {state}: {seen}")
         return tally
 
     async def _fetch(self, file: str, path: Path, least: int) -> bool:

@@ -115,13 +115,16 @@ class Collector:
         tally.missing = self.shard.n - tally.ok - tally.errors
         return tally
 
-    async def close(self, ran: bool) -> Tally:
-        """Ends the lines that have no answer. `ran`: the batch came to its end, so they had their turn."""
+    async def close(self, ran: bool, missing: str = MISSING) -> Tally:
+        """Ends the lines that have no answer. `ran`: the batch came to its end, so they had their turn.
+
+        missing: why a line that is in no file ends.
+        """
         tally, whys = self.count(), dict[str, list[tuple[int, int, int]]]()
         ends: list[Callable[[], None]] = []
         for name, (attempt, reserved) in self.left.items():
             result, item = self._errors.get(name), self.roster[name]
-            doubt, why, again = reserved if self.billed else 0, MISSING, True
+            doubt, why, again = reserved if self.billed else 0, missing, True
             counts = ran
             if result is not None:
                 doubt = doubt if result.status == 200 else 0  # work was done, but what came can't be read
@@ -137,20 +140,27 @@ class Collector:
         self.roster.close()
         return tally
 
-    async def refuse(self, bad: dict[int, str], why: str) -> Tally:
-        """The batch was refused as a whole: nothing ran. `bad`: the vendor's words on lines (from 1) that are to blame."""
+    async def refuse(self, bad: dict[int, str], why: str, billed: bool = False) -> Tally:
+        """The batch was refused as a whole. `bad`: the vendor's words on lines (from 1) that are to blame.
+
+        billed: some of it ran all the same, so a line without answer or error may have been paid for.
+        """
         names = {name: number for number, name in enumerate(self.roster, 1)}
-        ends = []
-        for name in self.left:
-            word = bad.get(names[name])
+        ends, rows = [], []
+        for name, (attempt, reserved) in self.left.items():
+            word, result = bad.get(names[name]), self._errors.get(name)
             item = self.roster[name]
-            ends.append(self._end(item, word or why, word is None, item.tries))
-        await self.fail({why: [(attempt, reserved, 0) for attempt, reserved in self.left.values()]})
+            ends.append(self._end(item, word or why, word is None, item.tries + (billed and word is None)))
+            free = not billed or word is not None or (result is not None and result.status != 200)
+            rows.append((attempt, reserved, 0 if free else reserved))
+        await self.fail({why: rows})
         for end in ends:
             end()
         self.roster.close()
-        self.tally.errors = self.shard.n
-        return self.tally
+        tally = self.count()
+        if not billed:
+            tally.errors, tally.missing = self.shard.n - tally.ok, 0
+        return tally
 
     async def fail(self, whys: dict[str, list[tuple[int, int, int]]]) -> None:
         """Ends attempts without an answer: why -> (attempt, reserved, doubt)."""

@@ -12,7 +12,7 @@ from data_gen.engine import Work
 from data_gen.journal import Journal
 from data_gen.request import Request
 
-ENDED = ("collected", "abandoned")
+ENDED = ("collected", "abandoned", "lost")
 FRESH = 500  # lines between two turns of the event loop
 
 

@@ -143,7 +143,7 @@ class Client:
         if isinstance(why, Failure):
             return why
         if isinstance(why, openai.APIStatusError):
-            error = _error_of(why.response)
+            error = _error_of(self.key.scrub_bytes(why.response.content))
             message = self._told(error["message"] or f"HTTP status {why.status_code}")
             headers = {name.lower(): value for name, value in why.response.headers.items()}
             return classify(why.status_code, self._told(error["code"]), error["type"], message, headers, time.time())
@@ -180,7 +180,8 @@ class Client:
 def read_body(data: bytes) -> dict[str, Any]:
     """The JSON object of a chat completion or a response. Failure DOUBTFUL for anything else: it was done, and lost."""
     try:
-        body = json.loads(data, parse_constant=_no_number)
+        # UTF-8 alone: a key is looked for in these bytes, and UTF-16 would hide it.
+        body = json.loads(data.decode("utf-8-sig", "surrogatepass"), parse_constant=_no_number)
     except (ValueError, RecursionError) as why:
         found = f"no JSON in a 200 answer of {len(data)} bytes: {type(why).__name__}"
     else:
@@ -235,10 +236,10 @@ def _near(host: str) -> bool:
     return ip.is_private or ip.is_loopback or ip.is_link_local
 
 
-def _error_of(response: Any) -> dict[str, str]:
+def _error_of(content: bytes) -> dict[str, str]:
     """message, code and type of an error answer, "" where it has none: servers have many forms."""
     try:
-        body = json.loads(response.content)
+        body = json.loads(content)
     except (ValueError, RecursionError):
         return {"message": "", "code": "", "type": ""}
     error = body.get("error", body) if isinstance(body, dict) else {}

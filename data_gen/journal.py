@@ -109,6 +109,10 @@ class Journal:
         """Request id -> (attempt, reserved), of a batch's lines that have neither answer nor failure."""
         return self._thread.submit(self.ledger.sent_in, shard).result()
 
+    def reserved_in(self, shard: str) -> int:
+        """The most that all lines of a batch can cost."""
+        return self._thread.submit(self.ledger.reserved_in, shard).result()
+
     async def close(self) -> None:
         """Waits for what is being written, then closes the files.
 

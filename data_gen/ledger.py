@@ -125,7 +125,9 @@ class Ledger:
 
     def request_of(self, attempt: int) -> str | None:
         """The id of the request that an attempt is at; None where there is no such attempt."""
-        return next((request for (request,) in self._rows("select request from attempts where id = ?", (attempt,))), None)
+        return next(
+            (request for (request,) in self._rows("select request from attempts where id = ?", (attempt,))), None
+        )
 
     def fail(self, rows: Sequence[tuple[int, int, str]], ended: float) -> None:
         """Rows of (doubt, attempt, why): no answer, billed perhaps (doubt > 0) or not."""
@@ -157,13 +159,20 @@ class Ledger:
         rows = self._rows("select request, id, reserved from attempts where state = 'sent' and batch = ?", (shard,))
         return {request: (attempt, reserved) for request, attempt, reserved in rows}
 
+    def reserved_in(self, shard: str) -> int:
+        """What was reserved for the lines of a batch, whatever became of them."""
+        return self._rows("select coalesce(sum(reserved), 0) from attempts where batch = ?", (shard,))[0][0]
+
     def totals(self) -> Totals:
         (row,) = self._rows(
             "select count(*), sum(state = 'settled'), sum(state = 'extra'), sum(state = 'doubtful'),"
             " sum(state = 'failed'), sum(state = 'sent'), sum(cost), sum(doubt),"
             " sum(iif(state = 'sent', reserved, 0)), sum(tokens_in), sum(tokens_out) from attempts"
         )
-        return Totals(*(value or 0 for value in row))
+        totals = Totals(*(value or 0 for value in row))
+        # A second batch of the same lines has no attempts of its own, and may be billed like the first.
+        ((twins,),) = self._rows("select coalesce(sum(json_extract(fields, '$.twin_doubt')), 0) from batches")
+        return totals._replace(doubt=totals.doubt + twins)
 
     def reasons(self) -> dict[str, int]:
         """How often attempts ended without an answer, by why."""
@@ -177,6 +186,18 @@ class Ledger:
             yield from self._db.execute(
                 "select request, id from attempts where state in ('settled', 'extra') order by id"
             )
+
+    def booked(self) -> Iterator[tuple[str, int, int, int, int, int]]:
+        """(request id, attempt, cost, doubt, tokens in, tokens out) of every answer."""
+        with _told(self.path):
+            yield from self._db.execute(
+                "select request, id, cost, doubt, tokens_in, tokens_out from attempts"
+                " where state in ('settled', 'extra') order by id"
+            )
+
+    def unsound(self) -> list[str]:
+        """What SQLite finds wrong with its own file."""
+        return [str(row[0]) for row in self._rows("pragma integrity_check(5)") if row[0] != "ok"]
 
     def last_answer(self) -> float | None:
         """When the last one came, in seconds since 1970."""
@@ -251,6 +272,4 @@ def _code(e: sqlite3.Error) -> int | None:
 
 
 def _damaged(path: Path, found: str) -> UserError:
-    return UserError(
-        expected=f"a ledger of version {VERSION} at {path}", found=found, todo="bring it back from a copy"
-    )
+    return UserError(expected=f"a ledger of version {VERSION} at {path}", found=found, todo="bring it back from a copy")

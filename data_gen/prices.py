@@ -141,10 +141,9 @@ class Prices:
                 found="none",
                 todo=f"use another tier, or put `{tier} = 0.5` (a share of the standard price) in a file of yours",
             )
-        pico = {
-            name: _pico(row.get(name, row["input"]) * share) for name in ("input", "output", "cached", "cache_write")
-        }
-        return Price(model, tier, **pico)
+        names = ("input", "output", "cached", "cache_write")
+        given, made, cached, written = (_pico(row.get(name, row["input"]) * share) for name in names)
+        return Price(model, tier, given, made, cached, written)
 
 
 def _pico(dollars_per_million: Decimal) -> int:

@@ -53,4 +53,5 @@ def _batches(ledger: Ledger) -> Iterator[str]:
     for row in ledger.batches():
         state = row.get("status") or "written"
         counts = " ".join(f"{name[2:]} {row[name]:,}" for name in ("n_ok", "n_err", "n_missing") if row.get(name))
-        yield f"batch       {row['shard']}: {state}, {row.get('n', 0):,} lines {counts}".rstrip()
+        twins = f"; {row['twins']} more of it by mistake, possibly billed" if row.get("twins") else ""
+        yield f"batch       {row['shard']}: {state}, {row.get('n', 0):,} lines {counts}".rstrip() + twins

@@ -12,6 +12,7 @@ from data_gen import recipe as recipes
 from data_gen.answer import read_answer
 from data_gen.examine import Examiner
 from data_gen.factors import Sampler
+from data_gen.journal import tokens_of
 from data_gen.ledger import Ledger
 from data_gen.offline import write_story
 from data_gen.raw import RawWriter
@@ -102,7 +103,7 @@ def write(folder: Path, rows: list[dict[str, Any]], frame: int = 50, part_bytes:
                 [(r["attempt"], r["id"], r["index"], r["step"], r["sample"], "chat", None, r["sent"], 0) for r in some]
             )
             for r in some:
-                book.settle(r["attempt"], r["cost"], r["doubt"], 120, 200, r["received"])
+                book.settle(r["attempt"], r["cost"], r["doubt"], *tokens_of(r["body"], r["params"]), r["received"])
         book.mark = raw.mark
     raw.close()
     book.close()

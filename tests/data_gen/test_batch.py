@@ -6,6 +6,7 @@ import pytest
 
 from data_gen.batch import Pace
 from data_gen.batch_shards import Limits
+from data_gen.failure import Failure, Kind
 from data_gen.ledger import Ledger
 from data_gen.vendor_batches import VendorBatches
 from tests.data_gen.batch_world import KEY, TERMS, check, request, session, vendor_shards
@@ -176,3 +177,90 @@ def test_a_wrong_key_stops_the_run_before_anything_is_sent(tmp_path):
         outcome, work = asyncio.run(session(server.url, tmp_path, 3))
         assert outcome.reason == "refused" and KEY not in outcome.message and not work.lost
         assert not vendor_shards(server)
+
+
+class Seen(dict):
+    """Progress that calls `what` once, when a batch is seen in a state."""
+
+    def __init__(self, state: str, what):
+        super().__init__()
+        self.state, self.what = state, what
+
+    def __setitem__(self, name, value):
+        super().__setitem__(name, value)
+        if value["state"] == self.state and self.what:
+            self.what, what = None, self.what
+            what()
+
+
+@pytest.mark.parametrize("batches", [1, 3])
+def test_a_batch_that_the_vendor_has_lost_is_in_doubt_and_its_lines_go_again(tmp_path, batches):
+    with StubServer(answer=lambda body: "Once.") as server:
+        progress = Seen("in_progress", lambda: server.batches.batches.pop(next(iter(server.batches.batches))))
+        pace = Pace(limits=Limits(lines=-(-6 // batches)))
+        outcome, work = asyncio.run(session(server.url, tmp_path, 6, progress=progress, pace=pace))
+        assert outcome.reason == "done" and len(work.answers) == 6 and work.finished
+        (lost,) = [row for row in rows_of(tmp_path) if row["status"] == "lost"]
+        assert lost["n_missing"] == lost["n"] == 6 // batches
+        assert len(check(tmp_path, server)) == 6
+        ledger = Ledger(tmp_path)
+        assert ledger.totals().doubt == sum(TERMS.worst(request(i)) for i in range(lost["n"]))
+        ledger.close()
+        again, work = asyncio.run(session(server.url, tmp_path, 6))
+        assert again.reason == "done" and not again.shards
+
+
+def test_a_vendor_without_the_batch_and_without_a_list_loses_nothing(tmp_path, monkeypatch):
+    """As with a wrong address: the batch is waited for in the next run."""
+
+    async def find(self, metadata, since):
+        raise Failure(Kind.FATAL, "There is nothing here.", status=404)
+
+    with StubServer(answer=lambda body: "Once.") as server:
+        away = {}
+
+        def hide():
+            away.update(server.batches.batches)
+            server.batches.batches.clear()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(VendorBatches, "find", find)
+            outcome, work = asyncio.run(session(server.url, tmp_path, 4, progress=Seen("in_progress", hide)))
+        assert outcome.reason == "refused" and not work.answers and not work.lost
+        server.batches.batches.update(away)
+        outcome, work = asyncio.run(session(server.url, tmp_path, 4))
+        assert len(work.answers) == 4 and len(vendor_shards(server)) == 1 == len(rows_of(tmp_path))
+
+
+def test_a_batch_that_failed_half_way_gives_its_answers_and_doubts_the_rest(tmp_path):
+    with StubServer(answer=lambda body: "Once.") as server:
+
+        def fail():
+            (batch,) = server.batches.batches.values()
+            server.batches._finish(batch, "failed")
+            server.batches._bill(batch, batch.lines[batch.half() : batch.half() + 1])  # more than its files show
+
+        outcome, work = asyncio.run(session(server.url, tmp_path, 6, progress=Seen("in_progress", fail)))
+        assert outcome.reason == "done" and len(work.answers) == 6
+        failed, again = rows_of(tmp_path)
+        assert (failed["state"], failed["n_ok"], failed["n_missing"], again["n"]) == ("failed", 3, 3, 3)
+        assert len(check(tmp_path, server)) == 6
+
+
+def test_a_twin_that_the_list_shows_late_is_booked_as_doubt(tmp_path, monkeypatch):
+    find, looks = VendorBatches.find, []
+
+    async def late(self, metadata, since):
+        looks.append(metadata)
+        return await find(self, metadata, since) if len(looks) > 1 else []
+
+    monkeypatch.setattr(VendorBatches, "find", late)
+    with StubServer(Script(rules=(Rule("create_lost"),), polls=3), answer=lambda body: "Once.") as server:
+        outcome, work = asyncio.run(session(server.url, tmp_path, 5))
+        assert outcome.reason == "done" and len(work.answers) == 5 and len(vendor_shards(server)) == 2
+        (row,) = rows_of(tmp_path)
+        assert row["twins"] == 1 and row["twin_doubt"] == sum(TERMS.worst(request(i)) for i in range(5))
+        twin = next(iter(server.batches.batches.values()))
+        assert twin.status == "cancelling" and twin.id != row["batch_id"]
+        assert len(check(tmp_path, server)) == 5  # I3: cost <= both bills <= cost + doubt
+        assert len(looks) == 2

@@ -5,9 +5,11 @@ import builtins
 import contextlib
 import json
 import logging
+import re
 import socket
 import struct
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -442,6 +444,52 @@ def test_keys(monkeypatch):
     assert key.scrub(f"a {KEY} b") == "a *** b" and key.scrub_bytes(KEY.encode()) == b"***"
     assert Key("none").scrub("there is none") == "there is none" and Key("none").scrub_bytes(b"none") == b"none"
     assert key.scrub("the risk-averse task-oriented fox") == "the risk-averse task-oriented fox"
+
+
+def escaped(text: str) -> str:
+    return "".join(f"\\u{ord(c):04x}" if i % 2 else f"\\u{ord(c):04X}" for i, c in enumerate(text))
+
+
+FORMS = [KEY, escaped(KEY), KEY[:9] + escaped(KEY[9:]), json.dumps(escaped(KEY))[1:-1]]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_key_in_the_escapes_of_json_comes_neither_through_answers_nor_errors(form):
+    body = '{"choices": [{"message": {"content": "It is FORM."}, "FORM": 1}], "FORM": [{"a": "FORM"}]}'.replace(
+        "FORM", form
+    )
+    error = '{"message": "Wrong key FORM.", "code": "FORM", "type": "x"}'.replace("FORM", form)
+    failed, error = f'{{"status": "failed", "output": [], "error": {error}}}', f'{{"error": {error}}}'
+    with raw_server(answer(body.encode())) as url:
+        [reply] = calls(url, ask())
+    assert isinstance(reply, Reply) and read_answer(reply.body).text == "It is ***."
+    seen = [json.dumps(reply.body)]
+    with raw_server(answer(failed.encode())) as url:
+        seen += [f"{got} {got.code}" for got in calls(url, ask())]
+    with raw_server(answer(error.encode(), status="400 Bad Request")) as url:
+        seen += [f"{got} {got.code}" for got in calls(url, ask())]
+    for text in seen:
+        assert (
+            "***" in text and KEY not in text and KEY not in re.sub(r"\\\\+u00(..)", lambda m: chr(int(m[1], 16)), text)
+        )
+
+
+def test_scrubbing_is_quick_and_leaves_the_rest():
+    key = Key('ab"c\\d/ef1234')
+    for form in json.dumps(key.text), json.dumps(key.text).replace("/", "\\/"):
+        assert key.scrub_bytes(form.encode()) == b'"***"'
+    flood = b'"' + b"\\" * 1_000_000 + b'\\u0041"'
+    began = time.monotonic()
+    assert key.scrub_bytes(flood) == flood and Key(KEY).scrub_bytes(flood) == flood
+    assert time.monotonic() - began < 5
+    said = json.dumps({"text": 'Tom\u2019s "dog" A\u0041 \x7f'}).encode()
+    assert Key(KEY).scrub_bytes(said) == said
+
+
+def test_utf_16_hides_no_key():
+    with raw_server(answer(json.dumps({"choices": [{"message": {"content": KEY}}]}).encode("utf-16"))) as url:
+        [got] = calls(url, ask())
+    assert kind(got) is Kind.DOUBTFUL and KEY not in str(got)
 
 
 @pytest.mark.parametrize(

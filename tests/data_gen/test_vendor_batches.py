@@ -137,3 +137,16 @@ def test_a_file_of_ours_that_is_missing_is_our_error(tmp_path):
 
     with StubServer() as server:
         talk(server, missing)
+
+
+def test_a_key_in_the_escapes_of_json_is_not_in_a_result_file(shard, tmp_path):
+    escaped = "".join(f"\\u{ord(c):04x}" for c in KEY)
+
+    async def echoed(vendor, _):
+        batch = await finished(vendor, await vendor.create(await vendor.upload(shard), URL, {"run": "r"}))
+        server.batches.content[batch["output_file_id"]] = f'{{"a": "{escaped}", "{escaped}": "{KEY}"}}\n{{'.encode()
+        assert await vendor.download(batch["output_file_id"], tmp_path / "out")
+        assert (tmp_path / "out").read_text() == '{"a": "***", "***": "***"}\n{'
+
+    with StubServer() as server:
+        talk(server, echoed)
