@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from data_gen.answer import Reply, Usage, read_answer
+from data_gen.answer import Reply, read_answer
 from data_gen.ledger import FILE, Ledger
 from data_gen.raw import FOLDER, RawWriter, parts, read
 from data_gen.request import Request
@@ -169,9 +169,11 @@ class Journal:
 
 
 def tokens_of(body: dict[str, Any], params: Mapping[str, Any]) -> tuple[int, int]:
-    """Tokens in and out, as the ledger has them: 0 where they are not told."""
-    usage = read_answer(body, params).usage or Usage(0, 0)
-    return usage.input, usage.output
+    """Tokens in and out, as the ledger has them: 0 where they are not told, or the body is no answer."""
+    with suppress(ValueError):
+        if usage := read_answer(body, params).usage:
+            return usage.input, usage.output
+    return 0, 0
 
 
 def _forgotten(run: Path, found: str) -> UserError:
