@@ -12,8 +12,8 @@ from tests.expect import refused
 from tsjax import beam, decode, families, model
 from tsjax.config import ModelConfig
 
-EOS = 2
-PROMPTS = [[1, 3], [1, 3, 4, 4, 3], [1, 0, 4]]
+EOS = 3
+PROMPTS = [[1, 2], [1, 2, 4, 4, 2], [1, 0, 4]]
 
 
 def make(vocab: int, seed: int, context: int = 64) -> tuple[ModelConfig, dict]:
@@ -21,7 +21,7 @@ def make(vocab: int, seed: int, context: int = 64) -> tuple[ModelConfig, dict]:
         **families.llama(vocab_size=vocab, context=context, width=16, layers=2, heads=2, mlp_width=24)
     )
     params = model.init(config, jax.random.key(seed))
-    return config, {n: p * 9 if p.ndim > 1 else p for n, p in params.items()}  # far from uniform
+    return config, {n: p * 50 if p.ndim > 1 else p for n, p in params.items()}  # far from uniform
 
 
 class Next:
@@ -76,7 +76,7 @@ def plain_beam(after: Next, prompt: list[int], vocab: int, width: int, limit: in
 def assert_found(found: beam.Found, new: tuple[int, ...], score: float, stops: set[int]) -> None:
     ended = new[-1] in stops
     assert (found.ids, found.ended) == (list(new[:-1] if ended else new), ended)
-    assert found.score == pytest.approx(score, abs=2e-5)
+    assert found.score == pytest.approx(score, rel=1e-4, abs=1e-4)
 
 
 @pytest.mark.parametrize("penalty", [1.0, 0.0])
