@@ -36,7 +36,7 @@ def write(path, texts):
 def shards(tmp_path_factory):
     folder = tmp_path_factory.mktemp("instruct")
     train, valid = write(folder / "train.txt", rows(300, 1)), write(folder / "valid.txt", rows(120, 2))
-    prepare([train], folder / "shards", valid_inputs=[valid], recipe=Recipe(vocab_size=300), splitting=Splitting(near=1))
+    prepare([train], folder / "shards", valid_inputs=[valid], recipe=Recipe(vocab_size=400), splitting=Splitting(near=1))
     return folder / "shards"
 
 
