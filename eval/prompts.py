@@ -105,8 +105,10 @@ def _checked(path: Path, rows: Any) -> tuple[Prompt, ...]:
     """The prompts of a list of texts, or of objects that hold one. ValueError for anything else."""
     if not isinstance(rows, list):
         raise ValueError(f"a {type(rows).__name__}, not a list")
-    texts = [row.get("text", row.get("prompt")) if isinstance(row, dict) else row for row in rows]
-    for n, text in enumerate(texts, 1):
+    texts = []
+    for n, row in enumerate(rows, 1):
+        text = row.get("text", row.get("prompt")) if isinstance(row, dict) else row
         if not isinstance(text, str) or not text.strip():
             raise ValueError(f"no text in entry {n}")
+        texts.append(text)
     return of_texts(texts)

@@ -1,11 +1,11 @@
 """Beam search on the device: of the texts that begin with a prompt, one of high probability, the same every time.
 
-As Hugging Face's default (`num_beams=5, length_penalty=1, early_stopping=False`): a finished text's score is its log-probability
-divided by its length in tokens, the stop included, to the power of `length_penalty`. Of each step's candidates those
-among the first `beam` that stop are finished, and the best `beam` of the others go on. A row ends at its length limit, where its
-living texts count as finished, or when it has `beam` finished texts and the best living one, scored at the present
-length, is no better than the worst of them. With a `length_penalty` above 0 a longer text might still have caught up: that
-test is a guess, here as there.
+As Hugging Face's default (`num_beams=5, length_penalty=1, early_stopping=False`): a finished text's score is its
+log-probability divided by its length in tokens, the stop included, to the power of `length_penalty`. Of each step's
+candidates those among the first `beam` that stop are finished, and the best `beam` of the others go on. A row ends at its
+length limit, where its living texts count as finished, or when it has `beam` finished texts and the best living one,
+scored at the present length, is no better than the worst of them. With a `length_penalty` above 0 a longer text might
+still have caught up: that test is a guess, here as there.
 """
 
 import functools

@@ -25,7 +25,10 @@ class Trained:
 
 
 def open_trained(folder: Path, step: int | None = None) -> Trained:
-    """The newest whole checkpoint of a run, or that of `step`. UserError when there is none, or the tokenizer is another one."""
+    """The newest whole checkpoint of a run, or that of `step`.
+
+    UserError when there is none, or the tokenizer is another one.
+    """
     run = Run(folder)
     config, manifest = run.config(), run.manifest()
     expected = manifest["data"]["tokenizer"]["fingerprint"]

@@ -12,8 +12,8 @@ from tsjax.corpus.split import Splitting
 from tsjax.prepare import prepare
 from tsjax.tokenizer import Recipe
 
-NOUNS = "cat dog hen cow pig fox owl bee ant frog".split()
-VERBS = "run hop sit eat nap hum dig fly".split()
+NOUNS = ["cat", "dog", "hen", "cow", "pig", "fox", "owl", "bee", "ant", "frog"]
+VERBS = ["run", "hop", "sit", "eat", "nap", "hum", "dig", "fly"]
 
 
 def rows(count: int, seed: int) -> list[str]:
@@ -23,7 +23,9 @@ def rows(count: int, seed: int) -> list[str]:
         noun, verb, other = draw.choice(NOUNS), draw.choice(VERBS), draw.choice(NOUNS)
         asked = [("Words", f"{noun}, {verb}, {other}"), ("Summary", f"The {noun} of number {seed} {n} can {verb}.")]
         asked = [asked, asked[:1], [*asked, ("Features", "Dialogue")]][n % 3]
-        made.append(instruct.compose(asked, f"Once a {noun} saw {other} number {n}. It could {verb}. The end.").render())
+        made.append(
+            instruct.compose(asked, f"Once a {noun} saw {other} number {n}. It could {verb}. The end.").render()
+        )
     return made
 
 
@@ -36,7 +38,9 @@ def write(path, texts):
 def shards(tmp_path_factory):
     folder = tmp_path_factory.mktemp("instruct")
     train, valid = write(folder / "train.txt", rows(300, 1)), write(folder / "valid.txt", rows(120, 2))
-    prepare([train], folder / "shards", valid_inputs=[valid], recipe=Recipe(vocab_size=400), splitting=Splitting(near=1))
+    prepare(
+        [train], folder / "shards", valid_inputs=[valid], recipe=Recipe(vocab_size=400), splitting=Splitting(near=1)
+    )
     return folder / "shards"
 
 

@@ -63,9 +63,9 @@ def test_completions_of_another_model(tmp_path):
     assert made[2].stop == "length" and (made[3].k, made[3].step, made[3].model) == (7, 3, "small")
     cut = list(foreign(path, prompts, cut_at_repeat=True))
     assert (cut[2].text, cut[2].stop, cut[0].text) == (" I am so glad.", "repeat", " water.")
-    assert [one.prompt for one in foreign(write(tmp_path / "x.jsonl", {"model": "m", "prompt": "A hen", "text": " ran"}))] == [
-        "A hen"
-    ]
+    assert [
+        one.prompt for one in foreign(write(tmp_path / "x.jsonl", {"model": "m", "prompt": "A hen", "text": " ran"}))
+    ] == ["A hen"]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,9 @@ def test_own_prompts_are_none_of_the_released(prompts):
     def runs(texts):
         return {tuple(said[i : i + 6]) for said in map(str.split, texts) for i in range(len(said) - 5)}
 
-    own = runs(prompt.text for name in ("stories", "knowledge", "reasoning", "context") for prompt in load(name).prompts)
+    own = runs(
+        prompt.text for name in ("stories", "knowledge", "reasoning", "context") for prompt in load(name).prompts
+    )
     assert not own & runs(prompt.text for prompt in prompts.prompts)
 
 

@@ -17,9 +17,7 @@ PROMPTS = [[1, 2], [1, 2, 4, 4, 2], [1, 0, 4]]
 
 
 def make(vocab: int, seed: int, context: int = 64) -> tuple[ModelConfig, dict]:
-    config = ModelConfig(
-        **families.llama(vocab_size=vocab, context=context, width=16, layers=2, heads=2, mlp_width=24)
-    )
+    config = ModelConfig(**families.llama(vocab_size=vocab, context=context, width=16, layers=2, heads=2, mlp_width=24))
     params = model.init(config, jax.random.key(seed))
     return config, {n: p * 50 if p.ndim > 1 else p for n, p in params.items()}  # far from uniform
 
