@@ -69,7 +69,7 @@ def complete(
     if batch < 1:
         raise UserError(expected="a batch of at least 1", found=str(batch), todo="change it")
     for trained in _opened(model, checkpoints):
-        called = name or (model.resolve().stem if isinstance(model, Path) else "model")
+        called = name or (model.resolve().name.removesuffix(".bin") if isinstance(model, Path) else "model")
         yield from _of_one(trained, called, prompts, count, how, batch, skip)
 
 
@@ -127,9 +127,13 @@ def _decoding(asked: dict[str, Any]) -> Decoding:
 
 
 def _opened(model: Trained | Path, checkpoints: Sequence[int] | str) -> Iterator[Trained]:
+    a_run = isinstance(model, Path) and (model / "config.json").exists()
+    if checkpoints and (not a_run or (isinstance(checkpoints, str) and checkpoints != ALL)):
+        raise UserError(expected=f"steps, or {ALL!r}, of the checkpoints of a run folder", found=repr(checkpoints),
+                        todo="leave checkpoints out, or give a run folder")  # fmt: skip
     if isinstance(model, Trained):
         yield model
-    elif model.suffix == ".bin" or (not (model / "config.json").exists() and any(model.glob("*.bin"))):
+    elif model.suffix == ".bin" or (not a_run and any(model.glob("*.bin"))):
         yield open_llama2c(model)
     elif not checkpoints:
         yield open_trained(model)
