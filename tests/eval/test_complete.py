@@ -155,7 +155,8 @@ def test_prompts_that_do_not_fit(run):
     ("how", "why"),
     [(dict(mode="best"), "greedy"), (dict(temperature=0), "temperature"), (dict(mode="greedy", k=2), "k of 1"),
      (dict(k=0), "k of"), (dict(batch=0), "batch"), (dict(mode="beam", top_p=0.9), "no temperature"),
-     (dict(warmth=1), "warmth"), (dict(checkpoints="last"), "'last'"), (dict(max_new=0), "max_new"), (dict(mode="beam", beam=0), "beam")],
+     (dict(warmth=1), "warmth"), (dict(checkpoints="last"), "'last'"),
+     (dict(max_new=0), "max_new"), (dict(mode="beam", beam=0), "beam")],
 )  # fmt: skip
 def test_settings_that_can_not_be_are_refused(run, how, why):
     with refused(why):
