@@ -57,6 +57,17 @@ class Carry(NamedTuple):
     written: jax.Array  # scalar: tokens drawn so far
 
 
+class Batch(NamedTuple):
+    """Prompts, left-padded, and the shapes for which decoding them is compiled."""
+
+    prompt_BxP: np.ndarray
+    start_B: jax.Array
+    limit_B: jax.Array
+    limits: list[int]
+    slots: int  # of the cache
+    steps: int  # most tokens any row may draw
+
+
 class Completion(NamedTuple):
     ids: list[int]  # new tokens, without the stop
     ended: bool  # by a stop, not by the length limit
@@ -143,6 +154,38 @@ def write(
     return carry, out_BxN
 
 
+def make_batch(
+    config: ModelConfig, prompts: Sequence[Sequence[int]], *, max_new: int, fill: int, shape: tuple[int, int] | None
+) -> Batch:
+    """`shape`: (prompt slots, new slots), at least what these prompts need (`shape_of`), which is the default. One shape
+    for many batches of as many rows is compiled once. UserError for an empty prompt and for one that fills the context.
+    """
+    limits = limits_of(config, prompts, max_new)
+    padded, steps = shape or shape_of(config, prompts, max_new)
+    prompt_BxP = np.full((len(prompts), padded), fill, np.int32)
+    for b, prompt in enumerate(prompts):
+        prompt_BxP[b, padded - len(prompt) :] = prompt
+    start_B = jnp.asarray([padded - len(prompt) for prompt in prompts], jnp.int32)
+    return Batch(prompt_BxP, start_B, jnp.asarray(limits, jnp.int32), limits, padded + steps, steps)
+
+
+def shape_of(config: ModelConfig, prompts: Sequence[Sequence[int]], max_new: int) -> tuple[int, int]:
+    """(prompt slots, new slots) in which all these prompts can be completed."""
+    padded = -(-max(map(len, prompts)) // PROMPT_STEP) * PROMPT_STEP
+    return padded, max(limits_of(config, prompts, max_new))
+
+
+def limits_of(config: ModelConfig, prompts: Sequence[Sequence[int]], max_new: int) -> list[int]:
+    """Most tokens that each prompt may get."""
+    for n, prompt in enumerate(prompts, 1):
+        if not 0 < len(prompt) < config.context:
+            raise UserError(
+                expected=f"prompts of 1 to {config.context - 1} tokens (the model's context is {config.context})",
+                found=f"{len(prompt)} tokens in prompt {n} of {len(prompts)}", todo="shorten it",
+            )  # fmt: skip
+    return [min(max_new, config.context - len(prompt)) for prompt in prompts]
+
+
 def stream(
     config: ModelConfig,
     params: model.Params,
@@ -154,37 +197,26 @@ def stream(
     seed: int = 0,
     row_seeds: Sequence[int] | None = None,
     chunk: int | None = None,
+    shape: tuple[int, int] | None = None,
 ) -> Iterator[list[Completion]]:
     """All rows' completions so far, after every `chunk` tokens (None = once, at the end).
 
     `prompts` are token ids, BOS included; row i draws with (seed, row_seeds[i]), by default i, until it draws one of
-    `stops`, and at most `max_new` tokens or what the context leaves it. Raises UserError for an empty prompt and for one
-    that fills the context.
+    `stops`, and at most `max_new` tokens or what the context leaves it. `shape`: see `make_batch`. Raises UserError for an
+    empty prompt and for one that fills the context.
     """
-    for n, prompt in enumerate(prompts, 1):
-        if not 0 < len(prompt) < config.context:
-            raise UserError(
-                expected=f"prompts of 1 to {config.context - 1} tokens (the model's context is {config.context})",
-                found=f"{len(prompt)} tokens in prompt {n} of {len(prompts)}", todo="shorten it",
-            )  # fmt: skip
-    limits = [min(max_new, config.context - len(prompt)) for prompt in prompts]
-    padded = -(-max(map(len, prompts)) // PROMPT_STEP) * PROMPT_STEP
-    prompt_BxP = np.full((len(prompts), padded), stops[0], np.int32)
-    for b, prompt in enumerate(prompts):
-        prompt_BxP[b, padded - len(prompt) :] = prompt
-    start_B = jnp.asarray([padded - len(prompt) for prompt in prompts], jnp.int32)
+    batch = make_batch(config, prompts, max_new=max_new, fill=stops[0], shape=shape)
     rows = jnp.asarray(range(len(prompts)) if row_seeds is None else row_seeds)
     row_keys_B = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), rows)
 
-    longest = max(limits)
-    carry = prefill(config, params, prompt_BxP, start_B, jnp.asarray(limits, jnp.int32), padded + longest)
+    carry = prefill(config, params, batch.prompt_BxP, batch.start_B, batch.limit_B, batch.slots)
     written: list[list[int]] = [[] for _ in prompts]
-    for begin in range(0, longest, chunk or longest):
-        steps = min(chunk or longest, longest - begin)
+    for begin in range(0, batch.steps, chunk or batch.steps):
+        steps = min(chunk or batch.steps, batch.steps - begin)
         carry, ids_BxN = write(config, params, carry, row_keys_B, sampler=sampler, steps=steps, stops=stops)
         for row, ids in zip(written, np.asarray(ids_BxN).tolist(), strict=True):
             row.extend(ids)
-        yield [_completion(row[:limit], stops) for row, limit in zip(written, limits, strict=True)]
+        yield [_completion(row[:limit], stops) for row, limit in zip(written, batch.limits, strict=True)]
         if bool(np.all(np.asarray(carry.done_B))):
             return
 

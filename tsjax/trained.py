@@ -21,11 +21,14 @@ class Trained:
     config: Config
     params: model.Params  # the averaged ones where the run kept an average
     tokenizer: Tokenizer
-    step: int
+    step: int | None  # None: nobody knows, of imported weights
 
 
-def open_trained(folder: Path) -> Trained:
-    """The newest whole checkpoint of a run. UserError when there is none, or the tokenizer is another one."""
+def open_trained(folder: Path, step: int | None = None) -> Trained:
+    """The newest whole checkpoint of a run, or that of `step`.
+
+    UserError when there is none, or the tokenizer is another one.
+    """
     run = Run(folder)
     config, manifest = run.config(), run.manifest()
     expected = manifest["data"]["tokenizer"]["fingerprint"]
@@ -42,10 +45,24 @@ def open_trained(folder: Path) -> Trained:
     shapes = jax.eval_shape(lambda: init_state(config, optimizer))
     abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), shapes)
     checkpoints = Checkpoints(run.checkpoints, config.checkpoint)
-    restored = checkpoints.restore(abstract)
+    if step is None:
+        restored = checkpoints.restore(abstract)
+    elif checkpoints.newest(step) == step:
+        restored = checkpoints.load(step, abstract)
+    else:
+        raise UserError(expected=f"a whole checkpoint of step {step} in {run.checkpoints}",
+                        found=f"steps {', '.join(map(str, checkpoints.steps())) or 'none'}",
+                        todo="name one that was kept (config.checkpoint.keep_last, keep_every, keep_log2)")  # fmt: skip
     checkpoints.close()
     if restored is None:
         raise UserError(expected=f"a whole checkpoint in {run.checkpoints}", found="none",
                         todo="train on: run the same tsjax train command again")  # fmt: skip
     state, meta = restored
     return Trained(config, eval_params(state), tokenizer, meta["step"])
+
+
+def steps_kept(folder: Path) -> list[int]:
+    """Steps of the run's checkpoints, oldest first."""
+    checkpoints = Checkpoints(Run(folder).checkpoints)
+    checkpoints.close()
+    return checkpoints.steps()

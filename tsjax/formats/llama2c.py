@@ -7,12 +7,14 @@ untied head) and then float32 arrays, each for all layers before the next, matri
 import struct
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 
 from tsjax import families
-from tsjax.config import ModelConfig
+from tsjax.config import Config, ModelConfig
 from tsjax.errors import UserError
-from tsjax.tokenizer import SentencePiece, tokenizer_bin
+from tsjax.tokenizer import SentencePiece, load, tokenizer_bin
+from tsjax.trained import Trained
 
 
 def read_v0(path: Path) -> tuple[ModelConfig, dict[str, np.ndarray]]:
@@ -76,3 +78,31 @@ def _halves_from_pairs(rows: np.ndarray, head_dim: int) -> np.ndarray:
 def read_tokenizer(path: Path) -> SentencePiece:
     """Reads `tokenizer.bin`; UserError if it is not whole."""
     return tokenizer_bin.read(path)
+
+
+def open_llama2c(where: Path, tokenizer: Path | None = None) -> Trained:
+    """The model of a v0 checkpoint `.bin`, or of a folder that holds one, ready to decode.
+
+    `tokenizer`: its tokenizer, in any form that `tsjax.tokenizer.load` reads; by default the one `tok*.bin` beside the
+    checkpoint. Documents of llama2.c end where the next BOS stands. UserError unless there is one of each and they have
+    one vocabulary.
+    """
+    where = Path(where)
+    folder = where if where.is_dir() else where.parent
+    beside = sorted(folder.glob("*.bin"))
+    tokenizers = [Path(tokenizer)] if tokenizer else [path for path in beside if path.name.startswith("tok")]
+    weights = [path for path in beside if not path.name.startswith("tok")] if where.is_dir() else [where]
+    for what, found in ("checkpoint", weights), ("tok*.bin", tokenizers):
+        if len(found) != 1 or not found[0].is_file():
+            raise UserError(
+                expected=f"one llama2.c {what} at {where}",
+                found=", ".join(path.name for path in found if path.is_file()) or "none", todo="name the file",
+            )  # fmt: skip
+    config, params = read_v0(weights[0])
+    words = load(tokenizers[0])
+    if words.vocab_size != config.vocab_size:
+        raise UserError(
+            expected=f"a tokenizer of {config.vocab_size} pieces for {weights[0]}",
+            found=f"{words.vocab_size} in {tokenizers[0]}", todo="give the one with which it was trained",
+        )  # fmt: skip
+    return Trained(Config(model=config), {name: jnp.asarray(value) for name, value in params.items()}, words, None)

@@ -1,0 +1,45 @@
+"""How likely a model finds texts: the log-probability of continuations, in batches of one shape."""
+
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tsjax import loss, model
+from tsjax.config import ModelConfig
+
+ROWS = 2048  # positions whose logits are in memory at once
+
+
+def log_probabilities(
+    config: ModelConfig,
+    params: model.Params,
+    rows: Sequence[tuple[Sequence[int], Sequence[int]]],
+    slots: int | None = None,
+) -> list[float]:
+    """log p(continuation | prompt) of each (prompt ids with BOS, continuation ids), nats, summed over its tokens.
+
+    `slots`: tokens a row is filled up to, at least the longest one's and at most the context; the same number for many
+    batches of as many rows compiles once.
+    """
+    T = slots or max(len(prompt) + len(new) for prompt, new in rows)
+    tokens_BxT = np.zeros((len(rows), T), np.int32)
+    weights_BxT = np.zeros((len(rows), T), np.float32)
+    for b, (prompt, new) in enumerate(rows):
+        tokens_BxT[b, : len(prompt) + len(new)] = [*prompt, *new]
+        weights_BxT[b, len(prompt) : len(prompt) + len(new)] = 1
+    nll_BxT = np.asarray(_nll(config, params, tokens_BxT), np.float64)
+    return [float(-nats) for nats in np.sum(nll_BxT * weights_BxT[:, 1:], axis=1)]
+
+
+@functools.partial(jax.jit, static_argnames="config")
+def _nll(config: ModelConfig, params: model.Params, tokens_BxT: jax.Array) -> jax.Array:
+    """-log p of tokens 1.. of each row, float32 [B, T - 1]."""
+    decoder = model.bind(config, params)
+    x_BxTxE = decoder(tokens_BxT)[:, :-1]
+    B, T, E = x_BxTxE.shape
+    targets = jnp.asarray(tokens_BxT)[:, 1:].reshape(-1)
+    nll = loss.token_nll(x_BxTxE.reshape(-1, E), decoder.head_VxE, targets, ROWS, config.final_soft_cap)
+    return nll.reshape(B, T)
