@@ -11,7 +11,7 @@ from html import escape
 from typing import Any
 
 WIDTH, HEIGHT = 340, 220
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 10, 42  # room for the axes, in the SVG's units
+LEFT, RIGHT, TOP, BOTTOM = 46, 18, 10, 42  # room for the axes, in the SVG's units
 CHARACTER = 6.4  # width of one character of the labels, in the same units: an upper guess for digits
 SERIES = 8  # different styles; a ninth series looks like the first
 
@@ -164,8 +164,8 @@ def mark(style: str, x: float, y: float, said: str = "") -> str:
     inside = f"<title>{escape(said)}</title>" if said else ""
     if shape == 0:
         return f'<circle class="dot {style}" cx="{x:.1f}" cy="{y:.1f}" r="3">{inside}</circle>'
-    paths = ("", "h3 v-6 h-6 v6 z", "l3.5 3 l-3.5 -7 l-3.5 7 z", "l3.6 -3 l-3.6 -4 l-3.6 4 l3.6 4 z")
-    down = (0, 3, 1, 3)[shape]
+    paths = ("", "h3 v-6 h-6 v6 z", "h3.8 l-3.8 -7 l-3.8 7 z", "l3.6 -3 l-3.6 -4 l-3.6 4 l3.6 4 z")
+    down = (0, 3, 3, 3)[shape]
     return f'<path class="dot {style}" d="M{x:.1f} {y + down:.1f} {paths[shape]}">{inside}</path>'
 
 
@@ -214,7 +214,7 @@ class _Paper:
         y_axis: bool = True,
     ):
         self.title, self.height, self.left, self.down = title, height, left, height - BOTTOM
-        room = int((WIDTH - left - RIGHT) / 44)  # of labels beside each other
+        room = int((WIDTH - left - RIGHT) / (44 if y_axis else 34))  # of labels beside each other
         x_ticks = ticks(*across, most=max(min(room, 6), 2))
         if whole_x and across[0] == int(across[0]) and across[1] == int(across[1]) and across[1] - across[0] <= 12:
             x_ticks = [float(x) for x in range(int(across[0]), int(across[1]) + 1)]

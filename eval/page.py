@@ -13,6 +13,7 @@ from tsjax.atomic import write_atomic
 from tsjax.errors import UserError
 
 SHOWN = 2  # completions per model and prompt on the page; the first ones, so not picked. All of them are in report.json
+MARKS = ("right", "partly", "wrong")
 HELD_OUT = "held-out"
 NOT_FACTS = ("model", "grades", "age", "paper", "paper_loss", "in_table")
 AGES = {"A": "3 or under", "B": "4-5", "C": "6-7", "D": "8-9", "E": "10-12", "F": "13-16"}
@@ -123,7 +124,7 @@ class View:
         return list(dict.fromkeys(name for values in found.values() for name in values))
 
     def shown_of(self, prompt: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        """The first completions of each model of the table, in the table's order; checkpoints before the last are left out."""
+        """The first completions of each model of the table, all models' first ones first; earlier checkpoints are left out."""
         order = {model["model"]: place for place, model in enumerate(self.table)}
         own = sorted(
             (one for one in prompt["completions"] if one["model"] in order),
@@ -135,7 +136,7 @@ class View:
             seen[one["model"]] += 1
             if seen[one["model"]] <= SHOWN:
                 kept.append(one)
-        return kept
+        return sorted(kept, key=lambda one: (one["k"], order[one["model"]]))
 
     def facts_of(self, model: Mapping[str, Any]) -> dict[str, Any]:
         """What is known of a model beside its grades."""
@@ -151,7 +152,7 @@ class View:
                 if grade:
                     rows.append({"name": model["model"], "series": self.style_of(model["model"]), "other": grade["paper"]} | {
                         name: grade.get(name) for name in ("mean", "low", "high")})  # fmt: skip
-            made.append(_markup(charts.dots(rows, title=words(dimension), x_label=f"{words(dimension)}, points of 10",
+            made.append(_markup(charts.dots(rows, title=words(dimension), x_label="points of 10",
                                             across=(0, 10))))  # fmt: skip
         return made
 
@@ -161,16 +162,20 @@ class View:
         made: list[tuple[str, Any]] = []
         for name in ("loss", *DIMENSIONS):
             own = [
-                {"name": run, "series": place} | found[name]
-                for place, (run, found) in enumerate(curves.items())
+                {"name": run, "series": self._run_style(run)} | found[name]
+                for run, found in curves.items()
                 if name in found
             ]
             if own:
-                label = "loss, nats per token" if name == "loss" else f"{words(name)}, points of 10"
+                label = "nats per token" if name == "loss" else "points of 10"
                 made.append(
                     (name, _markup(charts.lines(own, title=f"{words(name)} over steps", x_label="step", y_label=label)))
                 )
-        return [(run, place) for place, run in enumerate(curves)], made
+        return [(run, self._run_style(run)) for run in curves], made
+
+    def _run_style(self, run: str) -> int:
+        """The style of the run's model in the table."""
+        return self.style_of(next((model["model"] for model in self.table if model.get("run") == run), run))
 
     def figure(self, name: str) -> list[tuple[str, list[tuple[str, float, Any]]]]:
         """[(heading, [(model, n, chart)])] of fig14 to fig17: axes shared within a heading, the paper's reading shaded."""
@@ -182,7 +187,7 @@ class View:
         made = []
         for k in sorted(by_k, key=int):
             drawn = {model: bins for model, bins in by_k[k].items() if sum(bins["counts"])}
-            across = _across(drawn.values())
+            across = _across(bins for other in by_k.values() for bins in other.values())
             up = max((max(bins["counts"]) / sum(bins["counts"]) for bins in drawn.values()), default=1.0)
             charts_of = [
                 (model, sum(bins["counts"]), _markup(charts.histogram(
@@ -231,26 +236,16 @@ class View:
         return [one["model"] for one in tables], rows
 
     def marking_rows(self) -> list[tuple[str, list[dict[str, Any]]]]:
-        """[(family, [{"model", "right", "partly", "wrong", "total", "paper"}])], the paper's row under its shape's model."""
+        """[(family, [{"model", "right", "partly", "wrong", "total", "written"}])], the paper's row under its shape's model."""
         rows = self._r["marking"] or []
         made = []
         for family in dict.fromkeys(row["family"] for row in rows):
             own = []
             for row in (one for one in rows if one["family"] == family):
-                counts = {name: row.get(name) or 0 for name in ("right", "partly", "wrong")}
-                own.append(
-                    {
-                        "model": row["model"],
-                        "paper": False,
-                        "total": sum(counts.values()),
-                        "items_marked": row.get("items") or [],
-                    }
-                    | counts
-                )
+                own.append(_marked(row["model"], [row.get(mark) or 0 for mark in MARKS], row.get("items") or []))
                 printed = self._printed_marking(row["model"], family)
                 if printed:
-                    own.append({"model": f"paper's {row['model']}", "paper": True, "total": sum(printed), "items_marked": []} |
-                               dict(zip(("right", "partly", "wrong"), printed, strict=True)))  # fmt: skip
+                    own.append(_marked(f"the paper's {row['model']}", printed, []))
             made.append((family, own))
         return made
 
@@ -264,6 +259,10 @@ class View:
 
     def length_rows(self) -> list[dict[str, Any]]:
         return by_model(self._r["length"], ("slope", "se"))
+
+
+def _marked(model: str, counts: Sequence[int], written: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {"model": model, "total": sum(counts), "written": written} | dict(zip(MARKS, counts, strict=True))
 
 
 def by_model(found: Mapping[str, Any] | None, keys: Sequence[str]) -> list[dict[str, Any]]:

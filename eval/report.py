@@ -127,7 +127,7 @@ def _models(given: Mapping[str, Any], completions: Sequence[Completion], compare
         rows[str(one["model"])] = dict(one)
     for done in completions:
         row = rows.setdefault(done.model, {"model": done.model})
-        known = {"step": done.step, "parameters": done.parameters, "checkpoint": done.checkpoint}
+        known: dict[str, Any] = {"step": done.step, "parameters": done.parameters, "checkpoint": done.checkpoint}
         known |= {"tokenizer": done.tokenizer, "decoding": dict(done.decoding)}
         row |= {name: value for name, value in known.items() if value not in (None, "", {}) and row.get(name) is None}
         row["completions"] = row.get("completions", 0) + 1

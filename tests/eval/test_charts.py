@@ -2,6 +2,7 @@
 
 import math
 import re
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
@@ -20,12 +21,16 @@ def test_ticks_span_their_range_in_even_steps(a, b):
     step = made[1] - made[0]
     assert 2 <= len(made) <= 7
     assert made[0] <= low + 1e-6 * step and made[-1] >= high - 1e-6 * step
-    assert all(math.isclose(y - x, step, rel_tol=1e-6, abs_tol=1e-6 * abs(made[-1])) for x, y in zip(made, made[1:], strict=False))
+    assert all(math.isclose(y - x, step, rel_tol=1e-6, abs_tol=1e-6 * abs(made[-1])) for x, y in pairwise(made))
 
 
 @pytest.mark.parametrize(
     ("low", "high", "made"),
-    [(0, 10, [0, 2, 4, 6, 8, 10]), (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]), (1.18, 2.38, [1, 1.25, 1.5, 1.75, 2, 2.25, 2.5])],
+    [
+        (0, 10, [0, 2, 4, 6, 8, 10]),
+        (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]),
+        (1.18, 2.38, [1, 1.25, 1.5, 1.75, 2, 2.25, 2.5]),
+    ],
 )
 def test_ticks_are_round(low, high, made):
     assert charts.ticks(low, high) == pytest.approx(made)
@@ -39,7 +44,16 @@ def test_ticks_of_one_point_and_of_no_number():
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [(0, "0"), (0.25, "0.25"), (2750, "2750"), (25000, "25k"), (1.5e6, "1.5M"), (1e-5, "1e-5"), (-10, "-10"), (3e9, "3G")],
+    [
+        (0, "0"),
+        (0.25, "0.25"),
+        (2750, "2750"),
+        (25000, "25k"),
+        (1.5e6, "1.5M"),
+        (1e-5, "1e-5"),
+        (-10, "-10"),
+        (3e9, "3G"),
+    ],
 )
 def test_numbers_are_short(value, said):
     assert charts.number(value) == said

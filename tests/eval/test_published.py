@@ -9,7 +9,10 @@ def test_the_normalised_column_of_the_paper_follows_from_its_scores():
     checked = 0
     for row in table():
         for dimension, printed in row.normalised.items():
-            assert normalised(row.scores[dimension], dimension) == pytest.approx(printed, abs=0.0101), (row.name, dimension)
+            assert normalised(row.scores[dimension], dimension) == pytest.approx(printed, abs=0.0101), (
+                row.name,
+                dimension,
+            )
             checked += 1
     assert checked == 26 * 5 + 4 * 3 + 5
 
