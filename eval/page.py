@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from eval import charts, published
-from eval.report import DIMENSIONS
 from tsjax.atomic import write_atomic
 from tsjax.errors import UserError
 
@@ -20,6 +19,7 @@ AGES = {"A": "3 or under", "B": "4-5", "C": "6-7", "D": "8-9", "E": "10-12", "F"
 FIGURES = {
     "fig14": ("Rouge-2 precision against the true ending", "Fig 14"),
     "fig15": ("Highest Rouge-2 F-measure against the other endings", "Fig 15"),
+    "copied": ("Longest run of tokens copied from the training set", ""),
     "fig16": ("Frequency in the training set, log10; -10 = never", "Fig 16"),
     "fig17": ("Rouge precision against the nearest training story", "Fig 17"),
 }
@@ -160,7 +160,7 @@ class View:
         """(legend, [(name, chart)]): loss and each dimension over steps, a line per run."""
         curves = self._r["curves"] or {}
         made: list[tuple[str, Any]] = []
-        for name in ("loss", *DIMENSIONS):
+        for name in ("loss", *self._r["dimensions"]):
             own = [
                 {"name": run, "series": self._run_style(run)} | found[name]
                 for run, found in curves.items()
@@ -254,11 +254,18 @@ class View:
         found = published.marking(row.get("hidden"), row.get("layers")) if self._r["paper"] else None
         return found.get(family) if found else None
 
+    def pair_rows(self) -> list[Mapping[str, Any]]:
+        """Pairs of models of the table; those of earlier checkpoints are in report.json."""
+        names = {model["model"] for model in self.table}
+        return [row for row in self._r["pairs"] or () if {row["a"], row["b"]} <= names]
+
     def variance_rows(self) -> list[dict[str, Any]]:
         return by_model(self._r["variance"], ("prompt", "completion", "repeat"))
 
     def length_rows(self) -> list[dict[str, Any]]:
-        return by_model(self._r["length"], ("slope", "se"))
+        """Slopes per 100 units of length."""
+        rows = by_model(self._r["length"], ("slope", "low", "high", "p"))
+        return [row | {name: row[name] and 100 * row[name] for name in ("slope", "low", "high")} for row in rows]
 
 
 def _marked(model: str, counts: Sequence[int], written: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -289,9 +296,8 @@ def _across(all_bins: Iterable[Mapping[str, Any]]) -> tuple[float, float] | None
 
 
 def _x_label(name: str, k: str) -> str:
-    return {
-        "fig14": "precision", "fig15": "F-measure", "fig16": "log10 of frequency; -10 = never", "fig17": f"Rouge-{k} precision",
-    }[name]  # fmt: skip
+    said = {"fig14": "precision", "fig15": "F-measure", "copied": "tokens", "fig16": "log10 of frequency; -10 = never"}
+    return said.get(name, f"Rouge-{k} precision")
 
 
 def _markup(text: str) -> Any:

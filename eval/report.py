@@ -58,38 +58,39 @@ def make_report(inputs: Mapping[str, Any], compare: str = "") -> dict[str, Any]:
     models:      [{"model", and as far as known "run", "step", "hidden", "layers", "parameters", "loss" (nats per token),
                  "bits_per_byte", "corpus", "checkpoint", "tokenizer", "decoding"}]. Models of one `run` with different
                  `step` are its checkpoints: they make its learning curves, and only the last stands in the table.
-    statistics:  [{"model", "dimensions": {dimension: {"mean", "se", "low", "high", "prompts", "completions", "repeats",
-                 "missing", "bounds"}}, "age": {"A": share, ..}}]
-    pairs:       [{"a", "b", "dimension", "difference", "se", "p", "p_holm", "prompts"}]
+    statistics:  what `eval.stats.statistics` returns: {"judge", "models": [..], "pairs", "variance", "length"}; or only
+                 its "models": [{"model", "dimensions": {dimension: {"mean", "se", "low", "high", "prompts", "completions",
+                 "repeats", "grades", "missing", "bounds"}}, "age": {"A": share, ..}, "age_missing"}]
+    pairs:       [{"a", "b", "dimension", "difference", "se", "low", "high", "p", "p_holm", "prompts", "adjusted"}]
     variance:    {dimension: {"prompt", "completion", "repeat"}}, or the same under each model's name
+    length:      {dimension: {"slope", "se", "low", "high", "p"}}, or the same under each model's name
     agreement:   [{"a", "b", "dimension", "n", "alpha", "kappa", "spearman", "mae", "shift"}] of two judges
     power:       [{"prompts", "completions", "repeats", "detectable"}]
-    length:      {dimension: {"slope", "se"}} points per 100 words, or the same under each model's name
-    metrics:     [{"model", "metrics": {name: {"mean", "se", "n", "sees", "blind"}}}]
-    figures:     {"fig14": {model: histogram}, "fig15": .., "fig16": {model: {k: histogram}}, "fig17": ..,
-                 "fig18": [{"completion", "story", "precision", "model"}], "novelty": {model: {n: share}},
+    metrics:     [{"model", "metrics": {name: {"mean", "se", "n", "sees", "blind"}}, "missing": {name: why}}]
+    figures:     {"fig14": {model: histogram}, "fig15": .., "copied": .., "fig16": {model: {k: histogram}}, "fig17": ..,
+                 "fig18": [{"model", "completion", "story", "precision"}], "novelty": {model: {n: share}},
                  "diversity": {model: {name: number}}}; the human baseline is the model "held-out"
     marking:     [{"model", "family", "right", "partly", "wrong", optionally "items": [{"prompt", "completion", "mark"}]}]
-    anchors:     {"void": bool, "checks": [{"name", "passed", "expected", "found"}]}
-    link:        {model: {dimension: linked mean}}, with "residual": {dimension: points} beside the models
-    drift:       {"alarm": bool, "checks": [{"name", "shift", "low", "high", "alarm"}]}
+    anchors:     {"sound", "why": [..], "taus": {dimension: tau}, "lift", "tens", "missing", "judgements"}
+    drift:       {dimension: {"shift", "se", "low", "high", "prompts", "completions"}}: an interval without 0 is an alarm
+    link:        {"models": {model: {dimension: linked mean}}, "dimensions": {dimension: {"kind", "rms", "left_out", "span"}}}
     cost:        {"usd", "calls", ..}; settings: {name: value or hash}
     completions, grades: sequences of `eval.records`
     """
     if compare not in COMPARE:
         raise UserError(expected="compare = paper or none", found=compare, todo="leave it out or say paper")
     bad: list[str] = []
-    given = {part: _finite(inputs.get(part) or None, part, bad) for part in PARTS}
+    given = {part: _finite(value or None, part, bad) for part, value in _unpacked(inputs).items()}
     completions: Sequence[Completion] = inputs.get("completions") or ()
     grades: Sequence[Grade] = inputs.get("grades") or ()
     models = _models(given, completions, compare)
-    why_void = void_because(given["anchors"], given["drift"])
     report: dict[str, Any] = {
         "version": 1,
-        "void": bool(given["anchors"] and _failed(given["anchors"])),
-        "warnings": why_void + _too_many_missing(models),
+        "void": bool(given["anchors"]) and not given["anchors"].get("sound"),
+        "warnings": _anchors_failed(given["anchors"]) + _drifted(given["drift"]) + _too_many_missing(models),
+        "judge": given.pop("judge"),
         "compare": compare,
-        "dimensions": [one for one in DIMENSIONS if any(one in model["grades"] for model in models)],
+        "dimensions": _dimensions(models),
         "models": models,
         "curves": _curves(models),
         "prompts": _side_by_side(completions, grades, bad),
@@ -101,23 +102,35 @@ def make_report(inputs: Mapping[str, Any], compare: str = "") -> dict[str, Any]:
     return report
 
 
-def void_because(anchors: Mapping[str, Any] | None, drift: Mapping[str, Any] | None) -> list[str]:
-    """One sentence per failed anchor check and per alarm of drift."""
-    said = []
-    if anchors and _failed(anchors):
-        failed = [check for check in anchors.get("checks", ()) if not check.get("passed")]
-        said += [
-            f"Anchor check failed: {check.get('name')}: expected {check.get('expected')}, found {check.get('found')}."
-            for check in failed
-        ] or ["The anchor test failed."]
-    if drift and drift.get("alarm"):
-        names = [str(check.get("name")) for check in drift.get("checks", ()) if check.get("alarm")]
-        said.append(f"The judge has drifted{': ' + ', '.join(names) if names else ''}.")
-    return said
+def _unpacked(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Every part; those inside of "statistics" taken out of it where they are not given by themselves."""
+    parts = {part: inputs.get(part) for part in PARTS} | {"judge": None}
+    whole = parts["statistics"]
+    if isinstance(whole, Mapping):
+        parts |= {"statistics": whole.get("models"), "judge": whole.get("judge")}
+        parts |= {part: parts[part] or whole.get(part) for part in ("pairs", "variance", "length")}
+    return parts
 
 
-def _failed(anchors: Mapping[str, Any]) -> bool:
-    return bool(anchors.get("void")) or any(not check.get("passed") for check in anchors.get("checks", ()))
+def _dimensions(models: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Those graded: first ours in their order, then any others."""
+    graded = dict.fromkeys(dimension for model in models for dimension in model["grades"])
+    return [*(one for one in DIMENSIONS if one in graded), *(one for one in graded if one not in DIMENSIONS)]
+
+
+def _anchors_failed(anchors: Mapping[str, Any] | None) -> list[str]:
+    if not anchors or anchors.get("sound"):
+        return []
+    return [f"Anchors: {why}." for why in anchors.get("why") or ["the verdict is not sound"]]
+
+
+def _drifted(drift: Mapping[str, Any] | None) -> list[str]:
+    """One sentence per dimension in which frozen stories got other grades than before."""
+    return [
+        f"The judge has drifted in {dimension}: {one['shift']:+.2f} points ({one['low']:+.2f} to {one['high']:+.2f})."
+        for dimension, one in (drift or {}).items()
+        if one["low"] is not None and one["high"] is not None and not one["low"] <= 0 <= one["high"]
+    ]
 
 
 def _models(given: Mapping[str, Any], completions: Sequence[Completion], compare: str) -> list[dict[str, Any]]:
@@ -134,16 +147,18 @@ def _models(given: Mapping[str, Any], completions: Sequence[Completion], compare
     for part in ("statistics", "metrics", "marking"):
         for one in given[part] or ():
             rows.setdefault(str(one["model"]), {"model": str(one["model"])})
+    link = given["link"] or {}
+    spans = {dimension: one.get("span") for dimension, one in link.get("dimensions", {}).items()}
     statistics = {one["model"]: one for one in given["statistics"] or ()}
     for name, row in rows.items():
         of_model = statistics.get(name, {})
         row["age"] = of_model.get("age")
-        linked = (given["link"] or {}).get(name, {})
+        linked = link.get("models", {}).get(name, {})
         printed = published.matching(row.get("hidden"), row.get("layers")) if compare == "paper" else None
         row["paper_loss"] = printed.loss if printed else None
         row["paper"] = printed.name if printed else None
         row["grades"] = {
-            dimension: _grade(dimension, dict(found), linked.get(dimension), printed)
+            dimension: _grade(dimension, dict(found), linked.get(dimension), spans.get(dimension), printed)
             for dimension, found in of_model.get("dimensions", {}).items()
         }
     last: dict[str, int] = {}
@@ -156,11 +171,20 @@ def _models(given: Mapping[str, Any], completions: Sequence[Completion], compare
 
 
 def _grade(
-    dimension: str, found: dict[str, Any], linked: float | None, printed: published.Row | None
+    dimension: str,
+    found: dict[str, Any],
+    linked: float | None,
+    span: Sequence[float] | None,
+    printed: published.Row | None,
 ) -> dict[str, Any]:
-    mean, asked = found.get("mean"), (found.get("completions") or 0) * (found.get("repeats") or 1)
-    found["missing_share"] = (found.get("missing") or 0) / asked if asked else None
+    """What the statistics found, with the columns that put it beside the paper's numbers."""
+    mean, missing = found.get("mean"), found.get("missing") or 0
+    asked = found.get("grades") or (found.get("completions") or 0) * (found.get("repeats") or 1)
+    found["missing_share"] = missing / asked if asked else None
     found["reportable"] = mean is not None and (found["missing_share"] or 0) <= MOST_MISSING
+    found["link_is_guess"] = (
+        linked is not None and mean is not None and span is not None and not span[0] <= mean <= span[1]
+    )
     found["normalised"] = None if mean is None else published.normalised(mean, dimension)
     found["linked"] = linked
     found["linked_normalised"] = None if linked is None else published.normalised(linked, dimension)
@@ -189,7 +213,7 @@ def _curves(models: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]] | 
         )
         if len(points) < 2:
             continue
-        for name in ("loss", *DIMENSIONS):
+        for name in ("loss", *_dimensions(points)):
             there = [
                 (one["step"], one if name == "loss" else one["grades"][name])
                 for one in points
@@ -246,7 +270,7 @@ def _judged(grades: Iterable[Grade], bad: list[str]) -> list[dict[str, Any]]:
     for judge, own in sorted(judges.items()):
         read = [dict(grade.scores) for grade in own if grade.scores is not None]
         scores = {}
-        for dimension in DIMENSIONS:
+        for dimension in dict.fromkeys(name for one in read for name in one):
             values = [one[dimension] for one in read if one.get(dimension) is not None]
             if values:
                 scores[dimension] = _finite(sum(values) / len(values), f"{dimension} of {own[0].completion}", bad)

@@ -1,6 +1,6 @@
 """What a report does not show, made of what is absent from it: silence is not to be read as "fine"."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 FAMILIES = {"knowledge": "facts", "reasoning": "reasoning", "context": "keeping track of context"}
@@ -28,6 +28,8 @@ def _lines(r: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Learning curves of grades (Fig 3)", "The checkpoints have losses, but were not graded."
     if not r["metrics"]:
         yield "Metrics that need no judge", "`tsjax eval` measures them without a key."
+    for name, why in _left_out(r["metrics"] or ()).items():
+        yield name.replace("_", " ").capitalize(), why
     yield from _of_figures(r["figures"] or {})
     marked = {row["family"] for row in r["marking"] or ()}
     for family, said in FAMILIES.items():
@@ -89,6 +91,7 @@ def _of_figures(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         ("fig15", "Overlap of endings with each other (Fig 15)"),
         ("fig16", "How frequent the k-grams are in the training set (Fig 16)"),
         ("fig17", "Overlap with the nearest training story (Fig 17)"),
+        ("copied", "Longest spans copied from the training set"),
         ("fig18", "The closest training stories (Fig 18)"),
         ("diversity", "Diversity of the completions"),
     ):
@@ -103,6 +106,18 @@ def _of_figures(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 "Stories by others repeat n-grams too; without that curve the models' curves can't be called high or low."
             ),
         )
+
+
+def _left_out(metrics: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """metric -> why and of which models it was left out."""
+    models: dict[tuple[str, str], list[str]] = {}
+    for one in metrics:
+        for name, why in (one.get("missing") or {}).items():
+            models.setdefault((name, why), []).append(one["model"])
+    said: dict[str, list[str]] = {}
+    for (name, why), of in models.items():
+        said.setdefault(name, []).append(f"{_listed(of)}: {why}.")
+    return {name: " ".join(lines) for name, lines in said.items()}
 
 
 def _some(names: list[str], table: list[Mapping[str, Any]]) -> str:

@@ -48,6 +48,7 @@ def interval(mean: float, half: float) -> dict[str, Any]:
         "prompts": 44,
         "completions": 440,
         "repeats": 3,
+        "grades": 1320,
         "missing": 0,
         "bounds": [mean, mean],
     }
@@ -190,7 +191,9 @@ def inputs(seed: int = 0) -> dict[str, Any]:
             {"prompts": 44, "completions": k, "repeats": 1, "detectable": gap}
             for k, gap in ((1, 1.1), (3, 0.66), (10, 0.4))
         ],
-        "length": {one: {"slope": 0.12, "se": 0.05} for one in DIMENSIONS},
+        "length": {
+            one: {"slope": 0.0012, "se": 0.0005, "low": 0.0002, "high": 0.0022, "p": 0.02} for one in DIMENSIONS
+        },
         "metrics": [
             {
                 "model": name,
@@ -231,17 +234,19 @@ def inputs(seed: int = 0) -> dict[str, Any]:
             for place, name in enumerate(names)
         ],
         "anchors": {
-            "void": False,
-            "checks": [
-                {"name": "grammar falls with errors", "passed": True, "expected": "tau >= 0.8", "found": 0.93},
-                {"name": "injection", "passed": True, "expected": "below 10", "found": 1},
-            ],
+            "sound": True,
+            "why": [],
+            "taus": {"grammar": 0.93, "plot": 0.88},
+            "lift": -0.2,
+            "tens": 0,
+            "missing": 1,
+            "judgements": 183,
         },
-        "link": {"residual": {"grammar": 0.21}} | {name: {"grammar": 5.5 + place} for place, name in enumerate(names)},
-        "drift": {
-            "alarm": False,
-            "checks": [{"name": "grammar", "shift": 0.05, "low": -0.1, "high": 0.2, "alarm": False}],
+        "link": {
+            "models": {name: {"grammar": 5.5 + place} for place, name in enumerate(names)},
+            "dimensions": {"grammar": {"kind": "linear", "rms": 0.21, "left_out": 0.34, "span": [4.5, 9.0]}},
         },
+        "drift": {"grammar": {"shift": 0.05, "se": 0.07, "low": -0.1, "high": 0.2, "prompts": 17, "completions": 50}},
         "cost": {
             "usd": 3.42,
             "possibly_billed_usd": 0.02,

@@ -175,24 +175,56 @@ def test_plot_without_a_judge_has_no_stand_in():
     assert "Evaluation of 0 models" in Page(html(report)).said
 
 
-@pytest.mark.parametrize(
-    "anchors",
-    [
-        {"void": True, "checks": []},
-        {"void": False, "checks": [{"name": "injection", "passed": False, "expected": 3, "found": 10}]},
-    ],
-)
-def test_failed_anchors_void_the_grades_at_the_top(anchors):
-    report = make_report(inputs() | {"anchors": anchors})
+@pytest.mark.parametrize("why", [["grammar: tau 0.31, expected 0.8 at least"], []])
+def test_failed_anchors_void_the_grades_at_the_top(why):
+    report = make_report(inputs() | {"anchors": {"sound": False, "why": why, "taus": {"grammar": 0.31, "plot": None}}})
     assert report["void"] and report["warnings"]
     said = Page(html(report)).said
     assert said.index("These grades are void") < said.index("Models and grades")
+    assert all(line in said[: said.index("Models and grades")] for line in why)
 
 
-def test_drift_is_a_warning():
-    drift = {"alarm": True, "checks": [{"name": "creativity", "shift": 1.0, "low": 0.8, "high": 1.2, "alarm": True}]}
+@pytest.mark.parametrize(("low", "high", "alarm"), [(0.8, 1.2, True), (-1.2, -0.1, True), (-0.1, 0.3, False)])
+def test_drift_is_a_warning_where_its_interval_has_no_zero(low, high, alarm):
+    drift = {
+        "creativity": {"shift": (low + high) / 2, "se": 0.1, "low": low, "high": high, "prompts": 17, "completions": 50}
+    }
     report = make_report(inputs() | {"drift": drift})
-    assert not report["void"] and any("drifted: creativity" in line for line in report["warnings"])
+    assert not report["void"]
+    assert any("drifted in creativity" in line for line in report["warnings"]) == alarm
+
+
+def test_a_link_outside_of_its_rulers_is_called_a_guess(full):
+    guesses = {
+        model["model"]: model["grades"]["grammar"]["link_is_guess"] for model in full["models"] if model["in_table"]
+    }
+    assert list(guesses.values()) == [True, False, False, False]  # means 4.0, 5.3, 6.6, 7.9; rulers 4.5 to 9
+    assert Page(html(full)).said.count(", a guess") == 2  # the explanation and the one cell
+
+
+def test_statistics_may_come_whole(full):
+    given = inputs()
+    whole = {part: given.pop(part) for part in ("pairs", "variance", "length")} | {
+        "models": given["statistics"],
+        "judge": "stub",
+    }
+    report = make_report(given | {"statistics": whole}, compare="paper")
+    assert report == full | {"judge": "stub"}
+
+
+def test_pairs_of_earlier_checkpoints_stay_in_the_json():
+    given = inputs()
+    given["pairs"].append(given["pairs"][0] | {"a": "wide-1024x1@300"})
+    report = make_report(given)
+    assert len(report["pairs"]) == 7
+    assert "wide-1024x1@300 −" not in Page(html(report)).said
+
+
+def test_metrics_that_could_not_be_measured_are_named_with_their_reason():
+    given = inputs()
+    given["metrics"][1]["missing"] = {"self_bleu": "sacrebleu is not installed"}
+    report = make_report(given)
+    assert {"what": "Self bleu", "why": "small-256x8: sacrebleu is not installed."} in report["not_measured"]
 
 
 def test_what_is_not_a_number_is_left_empty_and_named():
