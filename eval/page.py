@@ -13,6 +13,7 @@ from tsjax.errors import UserError
 
 SHOWN = 2  # completions per model and prompt on the page; the first ones, so not picked. All of them are in report.json
 MARKS = ("right", "partly", "wrong")
+SHORT = ("usd", "mae", "bleu")
 HELD_OUT = "held-out"
 NOT_FACTS = ("model", "grades", "age", "paper", "paper_loss", "in_table")
 AGES = {"A": "3 or under", "B": "4-5", "C": "6-7", "D": "8-9", "E": "10-12", "F": "13-16"}
@@ -72,8 +73,8 @@ def share(value: float | None) -> str:
 
 def words(name: object) -> str:
     """A name of the code as words: instruction_following -> Instruction following."""
-    said = str(name).replace("_", " ")
-    return said[:1].upper() + said[1:]
+    said = " ".join(part.upper() if part in SHORT else part for part in str(name).split("_"))
+    return said[:1].upper() + said[1:] if len(said) > 1 else said
 
 
 def p_value(value: float | None) -> str:

@@ -194,13 +194,16 @@ def _grade(
 
 
 def _too_many_missing(models: Iterable[Mapping[str, Any]]) -> list[str]:
-    return [
-        f"{model['model']}: {grade['missing_share']:.1%} of the grades of {dimension} are missing; over "
-        f"{MOST_MISSING:.0%} the mean is not reportable."
-        for model in models
-        for dimension, grade in model["grades"].items()
-        if (grade["missing_share"] or 0) > MOST_MISSING
-    ]
+    """One sentence per model of which too many grades are missing."""
+    said = []
+    for model in models:
+        missing = {name: grade["missing_share"] or 0 for name, grade in model["grades"].items()}
+        shares = [f"{part:.1%} of {name.replace('_', ' ')}" for name, part in missing.items() if part > MOST_MISSING]
+        if shares:
+            said.append(
+                f"{model['model']}: grades are missing, {', '.join(shares)}; over {MOST_MISSING:.0%} no mean is reportable."
+            )
+    return said
 
 
 def _curves(models: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]] | None:

@@ -20,14 +20,14 @@ def _lines(r: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if without:
             yield (
                 f"{said} of {_some(without, table)}",
-                "Not given with the model; `tsjax eval` measures it on a corpus.",
+                "Not given with the model; tsjax eval can measure it on a corpus.",
             )
     if not r["curves"]:
         yield "Learning curves (Fig 3)", "They need at least two checkpoints of one run."
     elif all(set(curves) == {"loss"} for curves in r["curves"].values()):
         yield "Learning curves of grades (Fig 3)", "The checkpoints have losses, but were not graded."
     if not r["metrics"]:
-        yield "Metrics that need no judge", "`tsjax eval` measures them without a key."
+        yield "Metrics that need no judge", "They need no key: run tsjax eval."
     for name, why in _left_out(r["metrics"] or ()).items():
         yield name.replace("_", " ").capitalize(), why
     yield from _of_figures(r["figures"] or {})

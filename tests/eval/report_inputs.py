@@ -207,6 +207,7 @@ def inputs(seed: int = 0) -> dict[str, Any]:
         "figures": {
             "fig14": {name: histogram(rng, 0, 0.3, 0.05 + 0.015 * place, 0.03) for place, name in enumerate(with_held)},
             "fig15": {name: histogram(rng, 0, 0.3, 0.09, 0.02) for name in with_held},
+            "copied": {name: histogram(rng, 0, 40, 12, 4) for name in with_held},
             "fig16": {
                 name: {str(k): histogram(rng, -10, 0, -2 - 1.8 * (k - 1), 1.2) for k in (2, 3, 4, 5)} for name in names
             },

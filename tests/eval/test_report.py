@@ -159,6 +159,22 @@ def test_a_part_that_is_absent_is_no_error_and_is_named(part, full):
     assert more or part in ("power", "settings", "grades"), part
 
 
+def test_a_report_of_everything_lacks_only_what_it_cannot_have(full):
+    assert {row["what"] for row in full["not_measured"]} == {
+        "Agreement with people",
+        "Instruction following of small-256x8",
+    }
+
+
+@pytest.mark.parametrize("name", ["fig14", "fig15", "fig16", "fig17", "fig18", "copied", "novelty", "diversity"])
+def test_a_figure_that_is_absent_is_named(name, full):
+    given = inputs()
+    del given["figures"][name]
+    report = make_report(given, compare="paper")
+    Page(html(report))
+    assert len(report["not_measured"]) == len(full["not_measured"]) + 1
+
+
 def test_nothing_but_a_metric():
     one = {"model": "a", "metrics": {"loss of words": {"mean": 1.0, "se": None, "n": 3, "sees": "", "blind": ""}}}
     report = make_report({"metrics": [one]})
