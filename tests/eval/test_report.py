@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from html.parser import HTMLParser
 
 import pytest
@@ -283,6 +284,12 @@ def test_a_folder_without_results_and_one_with_a_bad_file(tmp_path):
     (tmp_path / "pairs.json").write_text("[")
     with pytest.raises(UserError, match=r"pairs\.json"):
         read_inputs(tmp_path)
+
+
+def test_without_jinja2_the_json_can_still_be_made(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(UserError, match=r"tsjax\[report\]"):
+        write_html(make_report(inputs()), tmp_path / "report.html")
 
 
 def test_compare_with_something_unknown():
