@@ -12,7 +12,8 @@ from tsjax.atomic import write_atomic
 from tsjax.errors import UserError
 
 SHOWN = 2  # completions per model and prompt on the page; the first ones, so not picked. All of them are in report.json
-MARKS = ("right", "partly", "wrong")
+MARKS = ("right", "partly", "wrong", "open")
+WRITTEN = 40  # marked continuations of each model and family on the page
 SHORT = ("usd", "mae", "bleu")
 HELD_OUT = "held-out"
 NOT_FACTS = ("model", "grades", "age", "paper", "paper_loss", "in_table")
@@ -237,17 +238,19 @@ class View:
         return [one["model"] for one in tables], rows
 
     def marking_rows(self) -> list[tuple[str, list[dict[str, Any]]]]:
-        """[(family, [{"model", "right", "partly", "wrong", "total", "written"}])], the paper's row under its shape's model."""
+        """[(heading, [{"model", marks, "total", "written"}])], the paper's row under its shape's model."""
         rows = self._r["marking"] or []
         made = []
-        for family in dict.fromkeys(row["family"] for row in rows):
+        for family, how in dict.fromkeys((row["family"], row.get("how") or "") for row in rows):
             own = []
-            for row in (one for one in rows if one["family"] == family):
-                own.append(_marked(row["model"], [row.get(mark) or 0 for mark in MARKS], row.get("items") or []))
+            for row in (one for one in rows if (one["family"], one.get("how") or "") == (family, how)):
+                own.append(
+                    _marked(row["model"], [row.get(mark) or 0 for mark in MARKS], (row.get("items") or [])[:WRITTEN])
+                )
                 printed = self._printed_marking(row["model"], family)
                 if printed:
-                    own.append(_marked(f"the paper's {row['model']}", printed, []))
-            made.append((family, own))
+                    own.append(_marked(f"the paper's {row['model']}", [*printed, 0], []))
+            made.append((f"{family}, {how}" if how else family, own))
         return made
 
     def _printed_marking(self, name: str, family: str) -> list[int] | None:

@@ -70,7 +70,8 @@ def make_report(inputs: Mapping[str, Any], compare: str = "") -> dict[str, Any]:
     figures:     {"fig14": {model: histogram}, "fig15": .., "copied": .., "fig16": {model: {k: histogram}}, "fig17": ..,
                  "fig18": [{"model", "completion", "story", "precision"}], "novelty": {model: {n: share}},
                  "diversity": {model: {name: number}}}; the human baseline is the model "held-out"
-    marking:     [{"model", "family", "right", "partly", "wrong", optionally "items": [{"prompt", "completion", "mark"}]}]
+    marking:     [{"model", "family", "right", "partly", "wrong", "open", optionally "how" (of texts, by probability) and
+                 "items": [{"prompt", "completion", "mark"}]}]; where absent, what `metrics` have as "marking" and "marks"
     anchors:     {"sound", "why": [..], "taus": {dimension: tau}, "lift", "tens", "missing", "judgements"}
     drift:       {dimension: {"shift", "se", "low", "high", "prompts", "completions"}}: an interval without 0 is an alarm
     link:        {"models": {model: {dimension: linked mean}}, "dimensions": {dimension: {"kind", "rms", "left_out", "span"}}}
@@ -83,6 +84,7 @@ def make_report(inputs: Mapping[str, Any], compare: str = "") -> dict[str, Any]:
     given = {part: _finite(value or None, part, bad) for part, value in _unpacked(inputs).items()}
     completions: Sequence[Completion] = inputs.get("completions") or ()
     grades: Sequence[Grade] = inputs.get("grades") or ()
+    given["marking"] = given["marking"] or _marking(given["metrics"] or (), completions) or None
     models = _models(given, completions, compare)
     report: dict[str, Any] = {
         "version": 1,
@@ -110,6 +112,19 @@ def _unpacked(inputs: Mapping[str, Any]) -> dict[str, Any]:
         parts |= {"statistics": whole.get("models"), "judge": whole.get("judge")}
         parts |= {part: parts[part] or whole.get(part) for part in ("pairs", "variance", "length")}
     return parts
+
+
+def _marking(metrics: Iterable[Mapping[str, Any]], completions: Sequence[Completion]) -> list[dict[str, Any]]:
+    """The totals that come with the metrics, with the texts that were marked."""
+    by_id = {done.id: done for done in completions}
+    rows = []
+    for one in metrics:
+        for total in one.get("marking") or ():
+            marks = [mark for mark in one.get("marks") or () if mark["family"] == total["family"]]
+            found = [(by_id[mark["completion"]], mark["mark"]) for mark in marks if mark["completion"] in by_id]
+            items = [{"prompt": done.prompt, "completion": done.text, "mark": mark} for done, mark in found]
+            rows.append({**total, "items": items})
+    return rows
 
 
 def _dimensions(models: Sequence[Mapping[str, Any]]) -> list[str]:

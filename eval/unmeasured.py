@@ -8,7 +8,10 @@ FAMILIES = {"knowledge": "facts", "reasoning": "reasoning", "context": "keeping 
 
 def unmeasured(report: Mapping[str, Any]) -> list[dict[str, str]]:
     """[{"what", "why"}]: `what` was not measured, and `why` that matters or what would measure it."""
-    return [{"what": what, "why": why} for what, why in _lines(report)]
+    lines: dict[str, str] = {}
+    for what, why in _lines(report):
+        lines.setdefault(what, why)  # the first is the more general
+    return [{"what": what, "why": why} for what, why in lines.items()]
 
 
 def _lines(r: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -28,7 +31,10 @@ def _lines(r: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Learning curves of grades (Fig 3)", "The checkpoints have losses, but were not graded."
     if not r["metrics"]:
         yield "Metrics that need no judge", "They need no key: run tsjax eval."
+    judged = {*r["dimensions"], *(["age"] if any(model.get("age") for model in r["models"]) else [])}
     for name, why in _left_out(r["metrics"] or ()).items():
+        if name in judged:
+            continue  # no stand-in for it, but the grade itself is there
         yield name.replace("_", " ").capitalize(), why
     yield from _of_figures(r["figures"] or {})
     marked = {row["family"] for row in r["marking"] or ()}

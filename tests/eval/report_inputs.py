@@ -228,7 +228,8 @@ def inputs(seed: int = 0) -> dict[str, Any]:
                 "family": family,
                 "right": 5 + 6 * place,
                 "partly": 4,
-                "wrong": 23 - 6 * place,
+                "wrong": 20 - 6 * place,
+                "open": 3,
                 "items": [{"prompt": "Tom threw the ball up and it came", "completion": INJECTED, "mark": "wrong"}],
             }
             for family in ("knowledge", "reasoning", "context")

@@ -237,11 +237,39 @@ def test_pairs_of_earlier_checkpoints_stay_in_the_json():
     assert "wide-1024x1@300 −" not in Page(html(report)).said
 
 
+def test_marks_that_come_with_the_metrics_are_shown_with_their_texts():
+    given = inputs()
+    del given["marking"]
+    done = next(one for one in given["completions"] if one.kind == "knowledge")
+    total = {"model": done.model, "family": "knowledge", "prompts": 1, "right": 0, "partly": 0, "wrong": 0, "open": 1}
+    marks = [{"prompt": done.prompt_id, "completion": done.id, "k": 0, "family": "knowledge", "mark": "open"}]
+    first = next(one for one in given["metrics"] if one["model"] == done.model)
+    first |= {"marking": [total], "marks": marks}
+    report = make_report(given)
+    (row,) = report["marking"]
+    assert row == total | {"items": [{"prompt": done.prompt, "completion": done.text, "mark": "open"}]}
+    assert done.text[:100] in Page(html(report)).said
+
+
+def test_marks_by_text_and_by_probability_are_apart():
+    given = inputs()
+    given["marking"] = [{**row, "how": how} for row in given["marking"][:4] for how in ("of texts", "by probability")]
+    said = Page(html(make_report(given))).said
+    assert "Knowledge, of texts" in said and "Knowledge, by probability" in said
+
+
 def test_metrics_that_could_not_be_measured_are_named_with_their_reason():
     given = inputs()
-    given["metrics"][1]["missing"] = {"self_bleu": "sacrebleu is not installed"}
+    given["metrics"][1]["missing"] = {
+        "self_bleu": "sacrebleu is not installed",
+        "plot": "no stand-in",
+        "age": "no stand-in",
+    }
     report = make_report(given)
     assert {"what": "Self bleu", "why": "small-256x8: sacrebleu is not installed."} in report["not_measured"]
+    assert not {"Plot", "Age"} & {row["what"] for row in report["not_measured"]}  # the judge graded them
+    del given["statistics"]
+    assert {"Plot", "Age"} <= {row["what"] for row in make_report(given)["not_measured"]}
 
 
 def test_what_is_not_a_number_is_left_empty_and_named():
