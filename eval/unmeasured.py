@@ -122,7 +122,8 @@ def _left_out(metrics: Sequence[Mapping[str, Any]]) -> dict[str, str]:
             models.setdefault((name, why), []).append(one["model"])
     said: dict[str, list[str]] = {}
     for (name, why), of in models.items():
-        said.setdefault(name, []).append(f"{_listed(of)}: {why}.")
+        whose = "Every model" if len(of) == len(metrics) > 1 else _listed(of)
+        said.setdefault(name, []).append(f"{whose}: {why}.")
     return {name: " ".join(lines) for name, lines in said.items()}
 
 

@@ -237,6 +237,14 @@ def test_pairs_of_earlier_checkpoints_stay_in_the_json():
     assert "wide-1024x1@300 −" not in Page(html(report)).said
 
 
+def test_what_no_model_has_is_said_once():
+    given = inputs()
+    for one in given["metrics"]:
+        one["missing"] = {"prompt_gain": "no reference model was given"}
+    lines = make_report(given)["not_measured"]
+    assert {"what": "Prompt gain", "why": "Every model: no reference model was given."} in lines
+
+
 def test_marks_that_come_with_the_metrics_are_shown_with_their_texts():
     given = inputs()
     del given["marking"]
