@@ -10,6 +10,7 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Mapping, Sequence
+from itertools import permutations
 from random import Random
 from typing import Any
 
@@ -158,10 +159,10 @@ def dimensions(kind: str, mode: str) -> tuple[str, ...]:
 
 
 def order_of(completion: str, repeat: int, names: Sequence[str]) -> tuple[str, ...]:
-    """The dimensions as this call has them: shuffled by the completion's id and the repeat, the same on every machine."""
-    shuffled = list(names)
-    Random(f"order {completion} {repeat}").shuffle(shuffled)
-    return tuple(shuffled)
+    """The dimensions as this call has them, by the completion's id and the repeat alone; repeats have different orders."""
+    orders = list(permutations(names))
+    Random(f"order {completion}").shuffle(orders)
+    return orders[repeat % len(orders)]
 
 
 def number_of(completion: str) -> str:
@@ -179,7 +180,10 @@ def constraints(asks: Mapping[str, Any]) -> dict[str, str]:
     """Id -> what was asked for, of the `asks` of a prompt."""
     made = {f"word_{n}": f'the word "{word}"' for n, word in enumerate(asks.get("words") or (), 1)}
     made |= {f"feature_{n}": f"the feature {feature}" for n, feature in enumerate(asks.get("features") or (), 1)}
-    for name, said in (("summary", "the story is that of the summary"), ("sentence", "the sentence is in it, word for word")):
+    for name, said in (
+        ("summary", "the story is that of the summary"),
+        ("sentence", "the sentence is in it, word for word"),
+    ):
         if asks.get(name):
             made[name] = said
     return made
@@ -208,7 +212,9 @@ def calibrated(
     system = SYSTEM.format(exercise=EXERCISES[completion.kind], number=number, scales=scales.rstrip(), ages=_ages())
     keys = [KEYS["assessment"], KEYS["split_sentence_ok"]]
     if asked:
-        keys.append(KEYS["constraints"].format(asked="; ".join(f"{id} = {neutral(what)}" for id, what in asked.items())))
+        keys.append(
+            KEYS["constraints"].format(asked="; ".join(f"{id} = {neutral(what)}" for id, what in asked.items()))
+        )
     keys += [KEYS["grade"].format(name=name) for name in names] + [KEYS["age_group"]]
     given = "beginning, not to be graded" if completion.kind == STORY else "instructions, not to be graded"
     user = (

@@ -95,9 +95,14 @@ _LABELS = {
     FOLLOWING: r"instruct(?:ion)?s?(?:[ _-]following)?",
 }
 _AGE = r"\bage(?:[ _-]?group)?\b"
-_WORDS = dict(zip("zero one two three four five six seven eight nine ten".split(), range(11), strict=True))
+_WORDS = dict(
+    zip(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"], range(11), strict=True)
+)
+_MORE = [word for word in _WORDS if word != "one"]  # "a good one" is no second grade
 _NUMBER = rf"(?:-?\d+(?:[.,]\d+)?|\b(?:{'|'.join(_WORDS)})\b)"
-_QUALIFIERS = r"(?:with (?:the )?(?:beginning|story|start)|(?:makes|making) sense|coherence|grade|score|rating|following)"
+_QUALIFIERS = (
+    r"(?:with (?:the )?(?:beginning|story|start)|(?:makes|making) sense|coherence|grade|score|rating|following)"
+)
 _JOIN = rf"""(?:[\s:=|*_"'(\-–—.]|\b(?:is|gets|a|an|of|at)\b|\bI(?:'d| would)? give(?: it)?\b|{_QUALIFIERS})*?"""
 _OUT_OF = r"(?:\s*(?:/|out of)\s*(?P<of>\d+|ten)\b)?"
 _NEGATED = re.compile(r"(?:\d|\bten\b)\W*\s(?:for|in|on)(?: the)?\W*$", re.IGNORECASE)
@@ -135,7 +140,7 @@ def _grade(said: str, name: str) -> float | None:
             raise Unreadable(f"a number for {name} that may be no grade")
         return None
     rest = said[match.end() :]
-    if re.search(rf"\d|\b(?:{'|'.join(_WORDS)})\b|%", rest, re.IGNORECASE) or rest.startswith("/"):
+    if re.search(rf"\d|\b(?:{'|'.join(_MORE)})\b|%", rest, re.IGNORECASE) or rest.startswith("/"):
         raise Unreadable(f"several numbers for {name}")
     if match["of"] not in (None, "10", "ten"):
         raise Unreadable(f"{name} is not out of 10")
