@@ -241,9 +241,9 @@ def judge_estimate(order: Judging) -> JudgeEstimate:
             high += tokens * (1 + EITHER_WAY) * price.input + most * price.output
             work.sittings[index].assessment = filler(work.steps[0]["max_output_tokens"]) if step else ""
             worst += worst_cost(price, work.request(index))
-    scale, turns = len(work.items) / count, len(work.steps)
-    calls = len(work.items) * turns
+    scale, calls = len(work.items) / count, len(work.items) * len(work.steps)
     return JudgeEstimate(
-        len(work.items), calls, calls * (1 + AGAIN), *(round(x * scale) for x in (given, made, low, likely, high)),
-        round(worst * scale * (1 + AGAIN)),
+        judgements=len(work.items), calls=calls, most_calls=calls * (1 + AGAIN), input_tokens=round(given * scale),
+        output_tokens=round(made * scale), low=round(low * scale), likely=round(likely * scale), high=round(high * scale),
+        worst=round(worst * scale * (1 + AGAIN)),
     )  # fmt: skip

@@ -95,9 +95,8 @@ _LABELS = {
     FOLLOWING: r"instruct(?:ion)?s?(?:[ _-]following)?",
 }
 _AGE = r"\bage(?:[ _-]?group)?\b"
-_WORDS = dict(
-    zip(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"], range(11), strict=True)
-)
+_NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+_WORDS = {name: number for number, name in enumerate(_NAMES)}
 _MORE = [word for word in _WORDS if word != "one"]  # "a good one" is no second grade
 _NUMBER = rf"(?:-?\d+(?:[.,]\d+)?|\b(?:{'|'.join(_WORDS)})\b)"
 _QUALIFIERS = (
@@ -153,9 +152,11 @@ def _grade(said: str, name: str) -> float | None:
 
 def age_of(text: str) -> str:
     """The letter of the age group; "" where there is none, or more than one."""
-    letters = set(re.findall(rf"(?i:{_AGE})[\s:=*_\"'(\-–—]*(?:(?i:is|group)[\s:=*_\"'(]*)*([A-F])\b(?![-'’])", text))
+    join = r"[\s:=|*_\"'(\-–—]*(?:(?i:is|group)[\s:=|*_\"'(]*)*"
+    letters = set(re.findall(rf"(?i:{_AGE}){join}([A-F])\b(?![-'’])", text))
+    letters |= set(re.findall(rf"(?i:{_AGE}){join}[A-F]\s*(?:or|to|/|–|-)\s*([A-F])\b", text))
     for letter, years in AGES.items():
-        pattern = years.replace("-", r"\s*(?:-|–|to)\s*")
-        if re.search(rf"(?i:{_AGE})[\s:=*_\"'(]*(?:(?i:is|group)[\s:=*]*)*{pattern}\b", text):
+        between = years.replace("-", r"\s*(?:-|–|to)\s*")
+        if re.search(rf"(?i:{_AGE}){join}{between}\b", text):
             letters.add(letter)
     return letters.pop() if len(letters) == 1 else ""
