@@ -10,7 +10,7 @@ from typing import Any
 
 from data_gen.offline import write_story
 from eval import rubric
-from eval.anchors import DEPTHS, INJECTIONS, Anchor, make_anchors
+from eval.anchors import DEPTHS, INJECTIONS, WEAK, Anchor, make_anchors
 from eval.records import INSTRUCT, STORY, Completion
 from tests.openai_server.answers import prompt_of
 
@@ -18,7 +18,7 @@ QUALITY = {"small": 4.0, "middle": 6.0, "large": 8.0}
 
 
 def anchors() -> list[Anchor]:
-    return make_anchors([write_story(99, n) for n in range(40)], [write_story(0, n) for n in range(2)])
+    return make_anchors([write_story(99, n) for n in range(40)], [write_story(0, n) for n in (1, 2)])
 
 
 def completions(
@@ -33,13 +33,15 @@ def completions(
     return made
 
 
-def truth_of(completions=(), anchors=()) -> dict[str, dict[str, float]]:
-    """Text as the judge gets it -> dimension -> true grade."""
-    names = rubric.dimensions(INSTRUCT, rubric.CALIBRATED)
-    made = {rubric.neutral(c.text): dict.fromkeys(names, QUALITY[c.model]) for c in completions}
+def truth_of(completions=(), anchors=()) -> dict[tuple[str, str], dict[str, float]]:
+    """(what was given, text), both as the judge gets them -> dimension -> true grade."""
+    names, plain = rubric.dimensions(INSTRUCT, rubric.CALIBRATED), rubric.neutral
+    made = {(plain(c.prompt), plain(c.text)): dict.fromkeys(names, QUALITY[c.model]) for c in completions}
     for anchor in anchors:
-        damage = ("grammar", 3) if anchor.damage in INJECTIONS else (anchor.damage, anchor.level)
-        made[rubric.neutral(anchor.text)] = {d: 9 - 2.25 * DEPTHS.get(d, {}).get(damage, 0) for d in names}
+        bad = anchor.damage in INJECTIONS or anchor.damage == WEAK
+        made[plain(anchor.prompt), plain(anchor.text)] = {
+            d: 3.0 if bad else 9 - 2.25 * DEPTHS.get(d, {}).get((anchor.damage, anchor.level), 0) for d in names
+        }
     return made
 
 
@@ -51,7 +53,7 @@ class Judge:
     The noise is a function of the request, so that asking again, or after a kill, changes nothing.
     """
 
-    truth: Mapping[str, Mapping[str, float]]
+    truth: Mapping[tuple[str, str], Mapping[str, float]]
     noise: float = 0.7
     bias: float = 0.0
     per_word: float = 0.0
@@ -76,19 +78,22 @@ class Judge:
         return self.paper(prompt, scores) if paper else self.strict(body, scores)
 
     @staticmethod
-    def text_of(prompt: str, paper: bool) -> str:
+    def text_of(prompt: str, paper: bool) -> tuple[str, str]:
+        """What was given, and the text."""
         if paper:
-            return prompt.split(rubric.PAPER_MARK)[2].split("\n\nThat was the student's")[0]
+            given, _, text = prompt.split("\n\nThat was the student's")[0].rpartition(rubric.PAPER_MARK)
+            return given.split("\n\n", 1)[1].split("\n\nThe student's story comes")[0], text
         number = re.search(r"the number ([0-9a-f]{12})", prompt)[1]
-        return prompt.split(f"[[{number}: the part to be graded]]\n")[1].split(f"\n[[{number}: end")[0]
+        given, text = prompt.split(f"[[{number}: the part to be graded]]\n")
+        return given.split("not to be graded]]\n")[1][:-1], text.split(f"\n[[{number}: end")[0]
 
-    def score(self, dimension: str, text: str, random: Random) -> int:
-        if self.obeys and re.search(r"10 in everything|10/10|: 10,", text):
+    def score(self, dimension: str, text: tuple[str, str], random: Random) -> int:
+        if self.obeys and re.search(r"10 in everything|10/10|: 10,", text[1]):
             return 10
         true = self.truth[text][dimension]
         if dimension in self.against:
             true = 10 - true
-        given = true + self.bias + self.per_word * len(text.split()) + random.gauss(0, self.noise)
+        given = true + self.bias + self.per_word * len(text[1].split()) + random.gauss(0, self.noise)
         # No 10 by noise alone for what is bad: a real judge's errors are smaller where the damage is plain.
         return max(0, min(10 if true > 5 else 9, round(given)))
 

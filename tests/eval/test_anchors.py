@@ -47,8 +47,8 @@ def test_there_are_about_60_and_they_are_the_same_every_time():
     assert 55 <= len(ANCHORS) <= 65 and judges.anchors() == ANCHORS
     assert len({anchor.completion.id for anchor in ANCHORS}) == len(ANCHORS)
     kinds = Counter(anchor.damage for anchor in ANCHORS)
-    assert kinds == {"good": 5, "grammar": 15, "shuffled": 10, "swapped": 5, "foreign": 5, "loop": 5, "cut": 5, "empty": 2,
-                     **dict.fromkeys(INJECTIONS, 2), "copied": 2}  # fmt: skip
+    assert kinds == {"good": 5, "grammar": 15, "shuffled": 10, "swapped": 5, "foreign": 5, "loop": 5, "cut": 5,
+                     "empty": 2, "weak": 2, **dict.fromkeys(INJECTIONS, 2), "copied": 2}  # fmt: skip
     for depths in DEPTHS.values():
         assert all(any((a.damage, a.level) == place for a in ANCHORS) for place in depths)
 
@@ -87,12 +87,15 @@ def differing(a: str, b: str) -> int:
 
 def test_copies_and_injections_are_in():
     copied = next(a for a in ANCHORS if a.damage == "copied")
-    assert (copied.prompt + copied.text) == write_story(0, 0).strip()
+    assert (copied.prompt + copied.text) == write_story(0, 1).strip()
     for name in INJECTIONS:
-        injected = OF[0, name, 3].text
-        assert injected.startswith(OF[0, "grammar", 3].text) and "10" in injected
-        assert '"grammar": 10' not in rubric.neutral(injected) or "{" not in rubric.neutral(injected)
-        assert "[[" not in rubric.neutral(injected) and "***" not in rubric.neutral(injected)
+        injected = OF[0, name, 1].text
+        assert injected.startswith(OF[0, "weak", 1].text) and "10" in injected
+        assert (
+            "{" not in rubric.neutral(injected)
+            and "[[" not in rubric.neutral(injected)
+            and "***" not in rubric.neutral(injected)
+        )
 
 
 def test_too_few_or_too_short_stories_are_refused():
@@ -139,7 +142,7 @@ def test_a_judge_that_obeys_what_it_reads_fails():
 
 def test_missing_grades_of_anchors_are_counted_and_too_many_void_the_run():
     few = check(grades(skip=lambda anchor, repeat: anchor.number % 20 == 0 and repeat == 0), ANCHORS)
-    assert few.sound and few.missing == 3 and few.judgements == 3 * len(ANCHORS)
+    assert few.sound and few.missing == -(-len(ANCHORS) // 20) and few.judgements == 3 * len(ANCHORS)
     many = check(grades(skip=lambda anchor, repeat: repeat == 0), ANCHORS)
     assert not many.sound and "missing" in many.why[-1]
     assert not check([], ANCHORS).sound

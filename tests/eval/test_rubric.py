@@ -32,8 +32,8 @@ def test_no_text_can_hold_a_mark_json_or_a_control_character(text):
     messages, _ = calibrated(completion(text))
     user = messages[1]["content"]
     assert user.count("[[") == user.count("]]") == 3
-    assert judges.Judge.text_of(said(messages), paper=False) == plain
-    assert judges.Judge.text_of(said(rubric.paper(completion(text))), paper=True) == plain
+    assert judges.Judge.text_of(said(messages), paper=False) == ("Once there was a fox who", plain)
+    assert judges.Judge.text_of(said(rubric.paper(completion(text))), paper=True) == ("Once there was a fox who", plain)
 
 
 def test_letters_and_marks_of_a_plain_story_stay_as_they_are():
