@@ -154,7 +154,8 @@ def age_of(text: str) -> str:
     """The letter of the age group; "" where there is none, or more than one."""
     join = r"[\s:=|*_\"'(\-–—]*(?:(?i:is|group)[\s:=|*_\"'(]*)*"
     letters = set(re.findall(rf"(?i:{_AGE}){join}([A-F])\b(?![-'’])", text))
-    letters |= set(re.findall(rf"(?i:{_AGE}){join}[A-F]\s*(?:or|to|/|–|-)\s*([A-F])\b", text))
+    for pair in re.findall(rf"(?i:{_AGE}){join}([A-F])\s*(?:or|to|/|–|-)\s*([A-F])\b", text):
+        letters |= set(pair)
     for letter, years in AGES.items():
         between = years.replace("-", r"\s*(?:-|–|to)\s*")
         if re.search(rf"(?i:{_AGE}){join}{between}\b", text):

@@ -14,7 +14,7 @@ from eval.anchors import DEPTHS, INJECTIONS, WEAK, Anchor, make_anchors
 from eval.records import INSTRUCT, STORY, Completion
 from tests.openai_server.answers import prompt_of
 
-QUALITY = {"small": 4.0, "middle": 6.0, "large": 8.0}
+QUALITY = {"tsjax-1m": 4.0, "tsjax-8m": 6.0, "tsjax-33m": 8.0}
 
 
 def anchors() -> list[Anchor]:
@@ -22,13 +22,13 @@ def anchors() -> list[Anchor]:
 
 
 def completions(
-    models=("small", "middle", "large"), prompts: int = 4, each: int = 2, kind: str = STORY
+    models=tuple(QUALITY), prompts: int = 4, each: int = 2, kind: str = STORY
 ) -> list[Completion]:
     made = []
     for model in models:
         for p in range(prompts):
             for k in range(each):
-                start, rest = write_story(p, 0)[:60], write_story(1000 + p, 10 * k + len(model))
+                start, rest = write_story(p, 0)[:60], write_story(1000 + p, 10 * k + list(QUALITY).index(model))
                 made.append(Completion(model, "set", f"p{p}", kind, k, start, rest, "eos", 90))
     return made
 
