@@ -2,35 +2,31 @@
 
 import asyncio
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data_gen import job as jobs
 from data_gen import order as orders
 from data_gen.assignment import Assignment
-from data_gen.batch_pack import ENDED
-from data_gen.breakers import Breakers
-from data_gen.budget import Budget
 from data_gen.curate import REPORT, curate
 from data_gen.engine import DONE
 from data_gen.examine import Finding
 from data_gen.factors import Sampler
-from data_gen.journal import Journal
 from data_gen.ledger import Ledger
 from data_gen.monitor import Monitor
 from data_gen.order import Order
 from data_gen.plan import AHEAD, Plan
-from data_gen.prices import Prices, dollars
+from data_gen.prices import dollars
 from data_gen.raw import read
-from data_gen.senders import Books, Sender, price_of, sender_of
+from data_gen.run_folder import RunFolder, spent
+from data_gen.senders import Sender, sender_of
 from tsjax.atomic import write_json
-from tsjax.errors import UserError
 from tsjax.lock import LOCK, lock
 
 SHARDED = ("batch", "file")
 FAR = 400_000  # documents on their way at once in shards: four of 50,000 lines and as many behind a slow one
 SHORT = "every candidate was asked"
-STATES = ("attempts", "settled", "extra", "doubtful", "failed", "open")
 
 
 @dataclass(frozen=True)
@@ -55,23 +51,10 @@ class Generation:
     """One run folder at work; `with` closes it. Another order's folder is refused, and one that another process has."""
 
     def __init__(self, out: Path, order: Order, sender: Sender | None = None):
-        price, table = price_of(order), Prices.load(order.prices)
         self.out, self.order = out, order
         self.sender = sender or sender_of(order)  # whatever it refuses, it refuses before there is a folder
-        new = not out.exists()
-        self._lock = lock(out, todo="wait for it, or choose another folder")
-        try:
-            self.manifest = orders.begin(out, order, {**asdict(price), "date": table.date, "id": table.id})
-            journal = Journal(out, self.manifest["run"], table.id)
-            check_open(journal, order)
-        except BaseException:
-            self._unlock()
-            if new and not any(out.iterdir()):
-                out.rmdir()
-            raise
-        totals = journal.ledger.totals()
-        budget = Budget(order.cap, totals.cost, totals.doubt, totals.reserved)
-        self.books = Books(out, journal, budget, Breakers(silence=max(600.0, 3 * order.timeout)), price)
+        self.folder = RunFolder(out, order)
+        self.manifest, self.books = self.folder.manifest, self.folder.books
         self.monitor = Monitor(order.recipe)
         self.plan = Plan(
             order.recipe, Sampler(order.recipe, order.seed), order.model, target=order.target, candidates=order.most,
@@ -87,11 +70,7 @@ class Generation:
         return self
 
     def __exit__(self, *_: Any) -> None:
-        self._unlock()
-
-    def _unlock(self) -> None:
-        (self.out / LOCK).unlink(missing_ok=True)
-        self._lock.close()
+        self.folder.release()
 
     def stop(self, why: str) -> None:
         """Sends nothing more; what is on its way is waited for."""
@@ -152,32 +131,15 @@ class Generation:
         self._seen(assigned, finding)
 
     def _finish(self, why: str, count: int) -> dict[str, Any]:
-        ledger = Ledger(self.out, readonly=True)
-        totals, reasons = ledger.totals(), ledger.reasons()
-        ledger.close()
         self.manifest |= {
-            "ended": orders.now(),
+            "ended": jobs.now(),
             "stopped": why,
-            "attempts": {name: getattr(totals, name) for name in STATES},
-            "tokens": {"input": totals.tokens_in, "output": totals.tokens_out},
-            "cost_usd": {"settled": totals.cost / 1e12, "doubtful": totals.doubt / 1e12, "reserved": totals.reserved / 1e12},
-            "failures": reasons,
+            **spent(self.out),
             "documents": count,
             "alarms": self.monitor.alarms(),
-        }  # fmt: skip
-        write_json(self.out / orders.MANIFEST, self.manifest)
+        }
+        write_json(self.out / jobs.MANIFEST, self.manifest)
         return self.manifest
-
-
-def check_open(journal: Journal, order: Order) -> None:
-    """UserError where batches or files of another backend are on their way: their answers are paid for."""
-    others = {row["backend"] for row in journal.open_batches() if row["status"] not in ENDED} - {order.backend}
-    if others:
-        (other,) = others
-        raise UserError(
-            expected=f"--backend {other}, whose shards are on their way", found=f"--backend {order.backend}",
-            todo=f"resume with --backend {other} until they are collected",
-        )  # fmt: skip
 
 
 def curated(out: Path, order: Order) -> int:
@@ -202,8 +164,8 @@ def curate_again(out: Path, order: Order) -> int:
         try:
             count = curated(out, order)
             if (out / REPORT).exists():
-                manifest = orders.load(out) | orders.settled(order) | {"documents": count}
-                write_json(out / orders.MANIFEST, manifest)
+                manifest = orders.load(out) | jobs.settled(order) | {"documents": count}
+                write_json(out / jobs.MANIFEST, manifest)
         finally:
             (out / LOCK).unlink(missing_ok=True)
     return (out / REPORT).exists()

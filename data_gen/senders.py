@@ -6,44 +6,29 @@ run's books.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from data_gen import batch_file
 from data_gen.batch import Pace, run_batches
+from data_gen.batch_collect import BatchWork
 from data_gen.batch_shards import Limits, Terms
-from data_gen.breakers import Breakers
-from data_gen.budget import Budget
 from data_gen.capabilities import Profile, body, profile
 from data_gen.engine import CAP, DONE, Backend, Engine
-from data_gen.journal import Journal
+from data_gen.job import Job
 from data_gen.limiter import Limiter
-from data_gen.order import Order
-from data_gen.plan import Plan
-from data_gen.prices import Price, Prices, Tier
+from data_gen.prices import Price
 from data_gen.request import Request
+from data_gen.run_folder import Books
 from tsjax.errors import UserError
 
-FREE = ("offline", "replay")
 WAITING = "results are waited for"
 
 
-@dataclass(frozen=True)
-class Books:
-    """What a sender works with: the run's folder, its journal, its money, and its price."""
-
-    out: Path
-    journal: Journal
-    budget: Budget
-    breakers: Breakers
-    price: Price
-
-
 class Sender(Protocol):
-    """Sends what a plan asks for. `send` returns why it ended; `state` tells of batches and files, for the eye."""
+    """Sends what a work asks for. `send` returns why it ended; `state` tells of batches and files, for the eye."""
 
-    async def send(self, plan: Plan, books: Books) -> str: ...
+    async def send(self, work: BatchWork, books: Books) -> str: ...
     def stop(self, why: str) -> None: ...
     async def close(self) -> None: ...
     @property
@@ -55,20 +40,20 @@ class Sender(Protocol):
 class Calls:
     """One call a request, many at once, as a backend answers them."""
 
-    def __init__(self, order: Order, backend: Backend):
-        self.order, self.backend = order, backend
+    def __init__(self, job: Job, backend: Backend):
+        self.job, self.backend = job, backend
         self.limiter = Limiter(
-            min(16, order.concurrency), order.concurrency, order.requests_per_minute, order.tokens_per_minute
+            min(16, job.concurrency), job.concurrency, job.requests_per_minute, job.tokens_per_minute
         )
         self.engine: Engine | None = None
         self._why = ""
 
-    async def send(self, plan: Plan, books: Books) -> str:
+    async def send(self, work: BatchWork, books: Books) -> str:
         self.engine = Engine(self.backend, books.journal, books.budget, books.price, self.limiter, books.breakers,
-                             most=2 * self.order.concurrency)  # fmt: skip
+                             most=2 * self.job.concurrency)  # fmt: skip
         if self._why:
             return self._why
-        return await self.engine.run(plan)
+        return await self.engine.run(work)
 
     def stop(self, why: str) -> None:
         self._why = self._why or why
@@ -94,18 +79,18 @@ class Calls:
 class Batches:
     """Shards through the vendor's Batch API; they go on at the vendor when the process ends."""
 
-    def __init__(self, order: Order):
+    def __init__(self, job: Job):
         from data_gen.vendor_batches import VendorBatches
 
-        self.order, self.client = order, client_of(order, "chat")
+        self.job, self.client = job, client_of(job, "chat")
         self.vendor = VendorBatches(self.client)
         self.progress: dict[str, Any] = {}
         self._stopping, self._why = asyncio.Event(), ""
 
-    async def send(self, plan: Plan, books: Books) -> str:
+    async def send(self, work: BatchWork, books: Books) -> str:
         outcome = await run_batches(
-            plan, books.journal, books.budget, self.vendor, terms_of(self.order, books.price), books.out,
-            pace=Pace(limits=Limits(tokens=self.order.enqueued_tokens)), progress=self.progress, stop=self._stopping,
+            work, books.journal, books.budget, self.vendor, terms_of(self.job, books.price), books.out,
+            pace=Pace(limits=Limits(tokens=self.job.enqueued_tokens)), progress=self.progress, stop=self._stopping,
         )  # fmt: skip
         return {"done": DONE, "asked": self._why, "cap": CAP}.get(outcome.reason, outcome.message)
 
@@ -131,19 +116,19 @@ class Batches:
 class Files:
     """Shards as files for a tool such as `vllm run-batch`, and the results that it has written."""
 
-    def __init__(self, order: Order, results: Sequence[Path] = ()):
-        self.order, self.results = order, results
+    def __init__(self, job: Job, results: Sequence[Path] = ()):
+        self.job, self.results = job, results
         self.waiting: list[str] = []  # commands whose results are waited for
 
-    async def send(self, plan: Plan, books: Books) -> str:
-        args = plan, books.journal, books.budget, terms_of(self.order, books.price), books.out
+    async def send(self, work: BatchWork, books: Books) -> str:
+        args = work, books.journal, books.budget, terms_of(self.job, books.price), books.out
         failed: dict[str, int] = {}
         await batch_file.read(*args, self.results, failed=failed)
         await batch_file.write(*args, failed=failed)
         self.results = ()
         shards = batch_file.waiting(books.journal, books.out)
-        self.waiting = [batch_file.command(shard, self.order.model) for shard in shards]
-        return WAITING if shards else DONE if plan.finished else CAP
+        self.waiting = [batch_file.command(shard, self.job.model) for shard in shards]
+        return WAITING if shards else DONE if work.finished else CAP
 
     def stop(self, why: str) -> None:
         pass  # it never waits for anything
@@ -160,60 +145,52 @@ class Files:
         return f"{len(self.waiting)} files wait for results"
 
 
-def sender_of(order: Order, results: Sequence[Path] = ()) -> Sender:
-    """The sender of an order. UserError for a missing cap or price, and for what can never work: parameters, key, address."""
-    price = price_of(order)
-    if order.cap is None and price.worst(1, 1):
+def sender_of(job: Job, results: Sequence[Path] = ()) -> Sender:
+    """The sender of a job. UserError for a missing cap or price, and for what can never work: parameters, key, address."""
+    price = job.price
+    if job.cap is None and price.worst(1, 1):
         raise UserError(
-            expected="a cap on the money: --cap USD", found=f"none, and {order.model} costs money",
-            todo="see `tsjax generate ... --estimate`, then choose a cap",
+            expected="a cap on the money: --cap USD", found=f"none, and {job.model} costs money",
+            todo=f"see `{job.verb} ... --estimate`, then choose a cap",
         )  # fmt: skip
-    if order.backend == "offline":
-        from data_gen.offline.backend import Offline
-
-        return Calls(order, Offline(order.recipe))
-    if order.backend == "replay":
+    if job.backend == "offline":
+        return Calls(job, job.offline())
+    if job.backend == "replay":
         from data_gen.replay import Replay
 
-        assert order.replay is not None
-        return Calls(order, Replay(order.replay))
-    check_params(order, profile_of(order))
-    if order.backend == "batch":
-        return Batches(order)
-    if order.backend == "file":
-        return Files(order, results)
-    return Calls(order, client_of(order, order.backend))
+        assert job.replay is not None
+        return Calls(job, Replay(job.replay))
+    check_params(job, profile_of(job))
+    if job.backend == "batch":
+        return Batches(job)
+    if job.backend == "file":
+        return Files(job, results)
+    return Calls(job, client_of(job, job.backend))
 
 
-def client_of(order: Order, endpoint: str) -> Any:
+def client_of(job: Job, endpoint: str) -> Any:
     from data_gen.client import VENDOR, Client
 
     # Said in full: the environment may name another server by now than when the run began.
-    url = order.base_url or VENDOR
-    key_env = order.key_env or (None if order.base_url else "OPENAI_API_KEY")
+    url = job.base_url or VENDOR
+    key_env = job.key_env or (None if job.base_url else "OPENAI_API_KEY")
     return Client(
-        base_url=url, key_env=key_env, endpoint=endpoint, timeout=order.timeout, profile=profile_of(order),
-        tier=order.tier, strict=order.strict, connections=order.concurrency,
+        base_url=url, key_env=key_env, endpoint=endpoint, timeout=job.timeout, profile=profile_of(job), tier=job.tier,
+        strict=job.strict, connections=job.concurrency,
     )  # fmt: skip
 
 
-def profile_of(order: Order) -> Profile:
-    return profile(order.model, order.models)
+def profile_of(job: Job) -> Profile:
+    return profile(job.model, job.models)
 
 
-def terms_of(order: Order, price: Price) -> Terms:
-    return Terms.of(profile_of(order), price, strict=order.strict)
+def terms_of(job: Job, price: Price) -> Terms:
+    return Terms.of(profile_of(job), price, strict=job.strict)
 
 
-def check_params(order: Order, of: Profile) -> None:
+def check_params(job: Job, of: Profile) -> None:
     """UserError for a parameter that the model refuses, before anything is paid."""
-    endpoint = "responses" if order.backend == "responses" else "chat"
-    for number, step in enumerate(order.recipe.steps):
-        request = Request("", 0, number, 0, order.model, (), {**step.params, **order.overrides})
-        body(request, endpoint, of, tier=order.tier, strict=order.strict)
-
-
-def price_of(order: Order) -> Price:
-    """What a call of this order costs; nothing where no vendor is asked."""
-    tier: Tier = "batch" if order.backend == "batch" else order.tier
-    return Prices.load(order.prices).of(order.model, tier, free=order.free or order.backend in FREE)
+    endpoint = "responses" if job.backend == "responses" else "chat"
+    for params in job.params():
+        request = Request("", 0, 0, 0, job.model, (), params)
+        body(request, endpoint, of, tier=job.tier, strict=job.strict)

@@ -124,10 +124,9 @@ def show(order: Any, count: int) -> None:
 
 def print_estimate(order: Any) -> None:
     from data_gen.estimate import estimate
-    from data_gen.prices import Prices, dollars
-    from data_gen.senders import price_of
+    from data_gen.prices import dollars
 
-    price, table = price_of(order), Prices.load(order.prices)
+    price, table = order.price, order.price_table
     found = estimate(order, price)
     rate = f"{dollars(price.input * 10**6)} in, {dollars(price.output * 10**6)} out per million tokens"
     rows = [

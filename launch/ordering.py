@@ -114,7 +114,8 @@ def _option(name: str) -> str:
 
 def order_of(arguments: argparse.Namespace) -> Any:
     """The order of a new run."""
-    from data_gen.order import ASKING, Order, load
+    from data_gen.job import ASKING
+    from data_gen.order import Order, load
     from data_gen.recipe import load as load_recipe
 
     given = changes(arguments)

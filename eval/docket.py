@@ -1,0 +1,92 @@
+"""What a judge has to grade: completions of all models and anchors, as one shuffled list without names."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from eval.anchors import Anchor
+from eval.records import Completion, read_lines, write_lines
+from eval.rubric import KINDS
+from tsjax.atomic import sha256_json, write_json
+from tsjax.errors import UserError
+
+COMPLETIONS, ANCHORS, ASKS = "completions.jsonl", "anchors.json", "asks.json"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One judgement to be made: a completion, and which of its judgements. `anchor`: its kind, "" for a model's text."""
+
+    completion: Completion
+    repeat: int
+    anchor: str = ""
+
+
+@dataclass(frozen=True)
+class Docket:
+    """`asks`: prompt id -> what the prompt asks for (`Prompt.asks`), of instructed stories, as far as it is known."""
+
+    completions: Sequence[Completion]
+    anchors: Sequence[Anchor] = ()
+    asks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        seen: set[str] = set()
+        for one in [*self.completions, *(anchor.completion for anchor in self.anchors)]:
+            if one.kind not in KINDS:
+                raise UserError(
+                    expected=f"completions of kind {' or '.join(KINDS)} to judge",
+                    found=f"{one.kind} (prompt {one.prompt_id})",
+                    todo="leave these out: they are marked without a judge",
+                )
+            if one.id in seen:
+                raise UserError(
+                    expected="each completion once",
+                    found=f"twice: {one.model}, prompt {one.prompt_id}, k = {one.k}",
+                    todo="give each file once",
+                )
+            seen.add(one.id)
+
+    def identity(self) -> dict[str, Any]:
+        """Hashes: of the prompt sets, and of all texts."""
+        return {
+            "prompts": sorted({one.prompts for one in self.completions}),
+            "completions": sha256_json(sorted(one.id for one in self.completions)),
+            "anchors": sha256_json(sorted(one.completion.id for one in self.anchors)),
+            "asks": sha256_json({id: dict(asks) for id, asks in self.asks.items()}),
+        }
+
+    def items(self, seed: int, repeats: int, anchor_repeats: int) -> list[Item]:
+        """All judgements, in an order that `seed` and the texts alone decide: what a judge sees next tells nothing of its
+        model, and a judge that drifts during the run does so for all models alike."""
+        made = [Item(one, repeat) for one in self.completions for repeat in range(repeats)]
+        made += [
+            Item(one.completion, repeat, f"{one.damage} {one.level}")
+            for one in self.anchors
+            for repeat in range(anchor_repeats)
+        ]
+        made.sort(key=lambda item: (item.completion.id, item.repeat))
+        Random(f"docket {seed}").shuffle(made)
+        return made
+
+    def save(self, folder: Path) -> None:
+        write_lines(folder / COMPLETIONS, self.completions)
+        write_json(folder / ANCHORS, [dataclasses.asdict(one) for one in self.anchors])
+        write_json(folder / ASKS, {id: dict(asks) for id, asks in self.asks.items()})
+
+    @classmethod
+    def load(cls, folder: Path) -> "Docket":
+        """The docket of the judging in `folder`."""
+        completions = list(read_lines(folder / COMPLETIONS, Completion))
+        try:
+            anchors = [Anchor(**one) for one in json.loads((folder / ANCHORS).read_bytes())]
+            asks = json.loads((folder / ASKS).read_bytes())
+        except (OSError, ValueError, TypeError) as e:
+            raise UserError(
+                expected=f"{ANCHORS} and {ASKS} in {folder}", found=str(e), todo="run the same tsjax judge again"
+            ) from e
+        return cls(completions, anchors, asks)

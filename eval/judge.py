@@ -1,0 +1,249 @@
+"""A run of the judge: completions of all models and anchors -> grades, in a run folder as `tsjax generate` has it.
+
+The grades are made from the raw answers alone, so scoring them again asks nobody.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from data_gen import job as jobs
+from data_gen.capabilities import profile
+from data_gen.engine import worst_cost
+from data_gen.estimate import EITHER_WAY, filler
+from data_gen.job import Job
+from data_gen.prices import about_tokens
+from data_gen.raw import read
+from data_gen.run_folder import RunFolder, spent
+from data_gen.senders import Sender, sender_of
+from eval import rubric
+from eval.anchors import check
+from eval.docket import Docket
+from eval.judge_work import AGAIN, JudgeWork, Sitting
+from eval.records import Grade, write_lines
+from tsjax.atomic import sha256_json, write_json
+from tsjax.errors import UserError
+
+GRADES = "grades.jsonl"
+SAMPLE = 2_000  # judgements whose requests are rendered for an estimate
+WORDY = {rubric.CALIBRATED: ((60, 130),), rubric.PAPER: ((80, 180), (15, 30))}  # tokens of an answer: (least, likely)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judging(Job):
+    """What a user orders of `tsjax judge`. A second judge is another order, in another folder.
+
+    mode:           calibrated (one call, strict JSON) or paper (assessment, then grades).
+    repeats:        judgements of each completion; `anchor_repeats` of each anchor.
+    """
+
+    kind: ClassVar[str] = "judging"
+    verb: ClassVar[str] = "tsjax judge"
+    ended: ClassVar[tuple[str, ...]] = ("grades", "missing", "fenced", "unreadable", "anchor_verdict")
+
+    docket: Docket
+    mode: str = rubric.CALIBRATED
+    repeats: int = 3
+    anchor_repeats: int = 3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.mode not in rubric.MODES:
+            raise UserError(expected=f"a mode of {', '.join(rubric.MODES)}", found=repr(self.mode), todo="choose one")
+        for name in ("repeats", "anchor_repeats"):
+            if getattr(self, name) < 1:
+                raise UserError(expected=f"{name} of at least 1", found=str(getattr(self, name)), todo="choose another")
+
+    @property
+    def judge(self) -> str:
+        """How grades call it."""
+        return f"{self.model} {self.mode} {rubric.VERSION}"
+
+    def identity(self) -> dict[str, Any]:
+        return {
+            "rubric": rubric.VERSION,
+            "rubric_hash": rubric.fingerprint(),
+            "mode": self.mode,
+            "repeats": self.repeats,
+            "anchor_repeats": self.anchor_repeats,
+            "seed": self.seed,
+            "model": self.model,
+            "overrides": dict(self.overrides),
+            **self.docket.identity(),
+        }
+
+    def params(self) -> Sequence[Mapping[str, Any]]:
+        """Of each turn. A model that can do without reasoning does: grades are short, and its limit covers both."""
+        common: dict[str, Any] = {"temperature": 1.0}
+        if "none" in profile(self.model, self.models).effort:
+            common["effort"] = "none"
+        if self.mode == rubric.CALIBRATED:
+            common["schema"] = rubric.schema(rubric.dimensions(rubric.STORY, self.mode))
+        return [{**common, "max_output_tokens": most, **self.overrides} for most in rubric.TOKENS[self.mode]]
+
+    def settings(self) -> dict[str, Any]:
+        return {name: value for name, value in super().settings().items() if name != "docket"}
+
+    def work(self, judged: Callable[[bool], None] | None = None) -> JudgeWork:
+        return JudgeWork(
+            self.docket.items(self.seed, self.repeats, self.anchor_repeats), recipe=sha256_json(self.identity())[:32],
+            model=self.model, mode=self.mode, steps=self.params(), asks=self.docket.asks, judge=self.judge, judged=judged,
+        )  # fmt: skip
+
+    @classmethod
+    def of(cls, out: Path, **changed: Any) -> "Judging":
+        """The order of the run in `out`, with what the user changes now. UserError where there is none."""
+        settings = dict(jobs.load(out, cls)["order"])
+        for name in ("prices", "models", "replay"):
+            settings[name] = settings[name] and Path(settings[name])
+        return cls(**{**settings, "docket": Docket.load(out), **changed})
+
+
+class JudgeRun:
+    """One run folder at work; `with` closes it. Another order's folder is refused, and one that another process has."""
+
+    def __init__(self, out: Path, order: Judging, sender: Sender | None = None):
+        self.out, self.order = out, order
+        self.sender = sender or sender_of(order)  # whatever it refuses, it refuses before there is a folder
+        self.folder = RunFolder(out, order)
+        self.manifest, self.books = self.folder.manifest, self.folder.books
+        try:
+            order.docket.save(out)
+            self.work = order.work()
+            self.restored = self.work.restore(read(out))
+        except BaseException:
+            self.folder.release()
+            raise
+        self.work.judged = self._judged
+        self.stopping = ""  # why, once it was told to stop
+        self.started, self.settled_then = time.monotonic(), self.work.settled
+
+    def __enter__(self) -> "JudgeRun":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.folder.release()
+
+    def stop(self, why: str) -> None:
+        """Sends nothing more; what is on its way is waited for."""
+        self.stopping = self.stopping or why
+        self.sender.stop(why)
+
+    async def run(self) -> dict[str, Any]:
+        """Asks until every judgement is made, or something stops it; writes the grades. Returns the manifest.
+
+        `manifest["stopped"]` says why it ended: `engine.DONE`, CAP, `senders.WAITING`, a breaker's sentence, or what
+        `stop` was given.
+        """
+        try:
+            why = self.stopping or await self.sender.send(self.work, self.books)
+        finally:
+            await self.sender.close()
+            await self.books.journal.close()
+        self.manifest |= {"ended": jobs.now(), "stopped": why, **spent(self.out), **scored(self.out, self.order)}
+        write_json(self.out / jobs.MANIFEST, self.manifest)
+        return self.manifest
+
+    @property
+    def left(self) -> float | None:
+        """Seconds, probably; None: not known yet."""
+        new = self.work.settled - self.settled_then
+        passed = time.monotonic() - self.started
+        return passed / new * (len(self.work.items) - self.work.settled) if new else None
+
+    def _judged(self, readable: bool) -> None:
+        self.books.breakers.judged(readable)
+        if why := self.books.breakers.tripped():
+            self.stop(why)
+
+
+def judge_run(out: Path, order: Judging, sender: Sender | None = None) -> list[Grade]:
+    """Judges, or goes on with what was left, and returns a grade for each judgement, those without scores included."""
+    with JudgeRun(out, order, sender) as going:
+        asyncio.run(going.run())
+    return grades_of(out, order)
+
+
+def grades_of(out: Path, order: Judging | None = None) -> list[Grade]:
+    """The grades of the raw answers in `out`, made anew; nobody is asked."""
+    return _scored_work(out, order or Judging.of(out)).grades()
+
+
+def scored(out: Path, order: Judging | None = None) -> dict[str, Any]:
+    """Writes grades.jsonl from the raw answers in `out`; what the manifest tells of them. Nobody is asked."""
+    order = order or Judging.of(out)
+    work = _scored_work(out, order)
+    grades = work.grades()
+    write_lines(out / GRADES, grades)
+    verdict = check(grades, order.docket.anchors) if order.docket.anchors else None
+    return {
+        "grades": len(grades),
+        "missing": dict(_missing(grades)),
+        "fenced": work.fenced,
+        "unreadable": work.unreadable,
+        "anchor_verdict": verdict.as_dict() if verdict else None,
+    }
+
+
+def _scored_work(out: Path, order: Judging) -> JudgeWork:
+    work = order.work()
+    work.restore(read(out))
+    return work
+
+
+def _missing(grades: Sequence[Grade]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for grade in grades:
+        if grade.scores is None:
+            found[grade.why] = found.get(grade.why, 0) + 1
+    return found
+
+
+@dataclass(frozen=True)
+class JudgeEstimate:
+    """Money in picodollars. `calls`: if every answer can be read; `most_calls`, `worst`: if each is asked for again.
+
+    low, likely, high: if every answer can be read and is short, as expected, or as long as its limit.
+    """
+
+    judgements: int
+    calls: int
+    most_calls: int
+    input_tokens: int
+    output_tokens: int
+    low: int
+    likely: int
+    high: int
+    worst: int
+
+
+def judge_estimate(order: Judging) -> JudgeEstimate:
+    """What an order will cost, from the requests that it will send. No network."""
+    work, price = order.work(), order.price
+    count = min(len(work.items), SAMPLE)
+    if not count:
+        return JudgeEstimate(*[0] * 9)
+    given = made = low = likely = high = worst = 0.0
+    for n in range(count):
+        index = n * len(work.items) // count
+        for step, (least, middle) in enumerate(WORDY[order.mode]):
+            work.sittings[index] = Sitting(step, assessment=filler(WORDY[order.mode][0][1]) if step else "")
+            request = work.request(index)
+            tokens = about_tokens("".join(m["content"] for m in request.messages)) + 4 * len(request.messages)
+            tokens += about_tokens(str(request.params.get("schema") or ""))
+            most = request.params["max_output_tokens"]
+            given, made = given + tokens, made + min(middle, most)
+            low += tokens * (1 - EITHER_WAY) * price.input + min(least, most) * price.output
+            likely += tokens * price.input + min(middle, most) * price.output
+            high += tokens * (1 + EITHER_WAY) * price.input + most * price.output
+            work.sittings[index].assessment = filler(work.steps[0]["max_output_tokens"]) if step else ""
+            worst += worst_cost(price, work.request(index))
+    scale, calls = len(work.items) / count, len(work.items) * len(work.steps)
+    return JudgeEstimate(
+        judgements=len(work.items), calls=calls, most_calls=calls * (1 + AGAIN), input_tokens=round(given * scale),
+        output_tokens=round(made * scale), low=round(low * scale), likely=round(likely * scale), high=round(high * scale),
+        worst=round(worst * scale * (1 + AGAIN)),
+    )  # fmt: skip

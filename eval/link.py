@@ -1,0 +1,124 @@
+"""Linking: what today's judge gives the paper's released models, against what the paper's judge gave them.
+
+The judge of the paper can't be asked any more. Grades of another judge can stand beside the paper's only on a scale that
+rulers tie together: models that both have graded. The link says how far it is off.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import fmean
+
+from tsjax.errors import UserError
+
+LINEAR, MONOTONE = "linear", "monotone"
+LEAST_RULERS = 3
+
+
+@dataclass(frozen=True)
+class Link:
+    """Our score -> the published scale, of one dimension; call it.
+
+    knots:     (ours, published) points; straight lines between them, and outside them as `kind` says: LINEAR goes on, MONOTONE
+               stays level.
+    residuals: ruler -> published minus linked. `rms`: of those.
+    left_out:  root mean square of what rulers are off by when the link is made without them: what to expect of a new model.
+    span:      of the rulers' scores; `inside` tells whether a score lies in it. Outside, the link is a guess.
+    """
+
+    kind: str
+    knots: tuple[tuple[float, float], ...]
+    residuals: Mapping[str, float]
+    rms: float
+    left_out: float
+    span: tuple[float, float]
+
+    def __call__(self, score: float) -> float:
+        return _at(self.kind, self.knots, score)
+
+    def inside(self, score: float) -> bool:
+        return self.span[0] <= score <= self.span[1]
+
+
+def fit_link(ours: Mapping[str, float], published: Mapping[str, float], kind: str | None = None) -> Link:
+    """The link through the rulers that both name, of one dimension.
+
+    kind: LINEAR, MONOTONE, or None for whichever is off by less on rulers that it was made without.
+    UserError with fewer than LEAST_RULERS rulers, or where more of ours does not mean more of theirs.
+    """
+    names = sorted(set(ours) & set(published))
+    if len(names) < LEAST_RULERS:
+        raise UserError(
+            expected=f"at least {LEAST_RULERS} rulers: released models that were judged here too",
+            found=f"{len(names)}" + (f" ({', '.join(names)})" if names else ""),
+            todo="judge completions of more of the released models in the same run",
+        )
+    points = [(ours[name], published[name]) for name in names]
+    if _slope(points) <= 0:
+        raise UserError(
+            expected="rulers that the paper's judge and this one put in about the same order",
+            found=f"a slope of {_slope(points):.2f} over {', '.join(names)}",
+            todo="report raw scores alone: this judge measures something else",
+        )
+    kinds = [kind] if kind else [LINEAR, MONOTONE]
+    made = [_made(one, names, points) for one in kinds]
+    return min(made, key=lambda link: link.left_out)
+
+
+def _made(kind: str, names: Sequence[str], points: Sequence[tuple[float, float]]) -> Link:
+    knots = _fit(kind, points)
+    residuals = {name: y - _at(kind, knots, x) for name, (x, y) in zip(names, points, strict=True)}
+    off = []
+    for n, (x, y) in enumerate(points):
+        rest = [*points[:n], *points[n + 1 :]]
+        off.append(y - _at(kind, _fit(kind, rest), x))
+    xs = [x for x, _ in points]
+    return Link(kind, knots, residuals, _rms(list(residuals.values())), _rms(off), (min(xs), max(xs)))
+
+
+def _fit(kind: str, points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    if kind == LINEAR:
+        x, y, slope = fmean(x for x, _ in points), fmean(y for _, y in points), _slope(points)
+        return (x, y), (x + 1, y + slope)
+    if kind != MONOTONE:
+        raise ValueError(f"a link is {LINEAR} or {MONOTONE}, not {kind!r}")
+    return _isotonic(points)
+
+
+def _slope(points: Sequence[tuple[float, float]]) -> float:
+    """Of the least-squares line; 0 where all scores are equal."""
+    x, y = fmean(x for x, _ in points), fmean(y for _, y in points)
+    spread = sum((a - x) ** 2 for a, _ in points)
+    return sum((a - x) * (b - y) for a, b in points) / spread if spread else 0.0
+
+
+def _isotonic(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    """The least-squares fit that never falls, by pooling neighbours that do. Rulers of the same score are one."""
+    by_x: dict[float, list[float]] = {}
+    for x, y in sorted(points):
+        by_x.setdefault(x, []).append(y)
+    blocks: list[tuple[float, int, list[float]]] = []  # mean, weight, the scores in it
+    for x, ys in by_x.items():
+        mean, weight, xs = fmean(ys), len(ys), [x]
+        while blocks and blocks[-1][0] >= mean:
+            before, more, earlier = blocks.pop()
+            mean, weight, xs = (before * more + mean * weight) / (more + weight), more + weight, earlier + xs
+        blocks.append((mean, weight, xs))
+    return tuple((x, mean) for mean, _, xs in blocks for x in xs)
+
+
+def _at(kind: str, knots: Sequence[tuple[float, float]], score: float) -> float:
+    xs = [x for x, _ in knots]
+    if kind == MONOTONE and not xs[0] <= score <= xs[-1]:
+        return knots[0][1] if score < xs[0] else knots[-1][1]
+    if len(knots) == 1:
+        return knots[0][1]
+    place = min(max(bisect_right(xs, score), 1), len(knots) - 1)
+    (x0, y0), (x1, y1) = list(pairwise(knots))[place - 1]
+    return y0 + (score - x0) * (y1 - y0) / (x1 - x0)
+
+
+def _rms(values: Sequence[float]) -> float:
+    return math.sqrt(fmean(value * value for value in values))
