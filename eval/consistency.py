@@ -12,15 +12,18 @@ from eval.sentences import Passage, split
 KEPT_SEES = "share of the prompt's names that occur in the completion"
 KEPT_BLIND = "whether they do there what they could; people without a name, or with a pronoun alone"
 NEW_SEES = "number of names in the completion that are not in the prompt"
-NEW_BLIND = "whether a new person was due; a name only ever seen at the start of a sentence, where it is a known word too"
+NEW_BLIND = (
+    "whether a new person was due; a name only ever seen at the start of a sentence, where it is a known word too"
+)
 CLASH_SEES = "share of names called he as well as she, or against 'a boy named', among names that show a pronoun"
 CLASH_BLIND = "pronouns whose name is not the only one near; swapped roles; animals called it"
 WORDS_SEES = "share of the prompt's content words that come again in any inflection, names left out"
 WORDS_BLIND = "what is said of them; a story may rightly move on, and copying the prompt scores 1"
 
-_NO_NAMES = frozenset("""mr mrs ms miss dr mom mum mommy mummy momma dad daddy mama papa grandma grandpa granny grandad nana
+_OTHERS = """mr mrs ms miss dr mom mum mommy mummy momma dad daddy mama papa grandma grandpa granny grandad nana
     auntie uncle aunt god christmas halloween easter monday tuesday wednesday thursday friday saturday sunday january february
-    march april may june july august september october november december i ok okay tv hey end fin""".split())
+    march april may june july august september october november december i ok okay tv hey end fin"""
+_NO_NAMES = frozenset(_OTHERS.split())
 _FEMALE = """girl woman lady princess queen mother mom mommy mum mummy mama momma sister grandma grandmother granny nana aunt
     auntie daughter wife she her herself hers mrs ms miss hen cow"""
 _MALE = """boy man gentleman prince king father dad daddy papa brother grandpa grandfather grandad uncle son husband he him
@@ -29,7 +32,9 @@ _GENDER = {word: "she" for word in _FEMALE.split()} | {word: "he" for word in _M
 _NAMED = re.compile(
     r"\b(girl|woman|lady|princess|queen|boy|man|prince|king)s?,? (?:who was )?(?:named|called) ([A-Z][a-z]+)"
 )
-_WAS_A = re.compile(r"\b([A-Z][a-z]+) (?:was|is) an? (?:[a-z]+,? ){0,3}?(girl|woman|lady|princess|queen|boy|man|prince|king)\b")
+_WAS_A = re.compile(
+    r"\b([A-Z][a-z]+) (?:was|is) an? (?:[a-z]+,? ){0,3}?(girl|woman|lady|princess|queen|boy|man|prince|king)\b"
+)
 _SPEECH = re.compile(r'"[^"\n]*"?|“[^”\n]*”?')
 _START = re.compile(r"[A-Z][a-z]+\b(?!['’][a-rt-z])(?<![a-z]{6}ly)")
 

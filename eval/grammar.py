@@ -24,27 +24,25 @@ REPEATED_SEES = "share of four-word runs that stood in prompt or completion befo
 REPEATED_BLIND = "a refrain from a loop; the same thing said again in other words"
 
 # Doubled on purpose, or each with its own part: "had had", "that that"; other words mostly as calls: "Bye bye".
-_MAY_DOUBLE = frozenset("""very so bye no ha had that really more many far long big up on night there again tick tock knock
-    quack woof moo baa oink hop row blah yum wee vroom choo tweet beep ding splash bang boom drip her""".split())
-_NEVER_DOUBLED = frozenset("""the a an and but or of to at for from with was were are he she they we my your his our their
-    its it is i in because when""".split())
+_CALLS = """very so bye no ha had that really more many far long big up on night there again tick tock knock
+    quack woof moo baa oink hop row blah yum wee vroom choo tweet beep ding splash bang boom drip her"""
+_MAY_DOUBLE = frozenset(_CALLS.split())
+_SMALL = """the a an and but or of to at for from with was were are he she they we my your his our their
+    its it is i in because when"""
+_NEVER_DOUBLED = frozenset(_SMALL.split())
 # Spelt with a vowel or a consonant first, and said so: an umbrella, a unicorn, an hour, a one.
 _YOO = r"u(?:ni(?![mn])|se|su|sing|ti|te|k|r[aiou]|fo)|eu|ewe|one|once"
 _VOWEL = re.compile(rf"(?!{_YOO})[aeiou]", re.I)
 _CONSONANT = re.compile(rf"(?!hour|honest|honou?r|heir|herb)[bcdfghjklmnpqrstvwxyz]|{_YOO}", re.I)
-_QUESTION = (
-    "(?:did|does|do|can|could|will|would|shall|should|may|might|must|if|wish|wished|wishes|though|and|or|nor|let|than|as)"
-)
-_BEFORE = rf"(?<!\w)(?<!['’-])(?P<before>\w+,?\s+)?"
+_QUESTION = "(?:did|does|do|can|could|will|would|shall|should|may|might|must|if|wish|wished|wishes|though|and|or|nor|let|than|as)"
+_BEFORE = r"(?<!\w)(?<!['’-])(?P<before>\w+,?\s+)?"
 _PAST_ONLY = sorted(
     form
     for base, forms in PASTS.items()
     for form in forms
     if form not in PASTS and form != base and form not in ("left", "found", "fell", "lay", "felt", "thought", "saw", "ground")
 )  # fmt: skip
-_AFTER_TO = frozenset(
-    "went took gave knew came ran ate said told kept began flew grew drew threw wore wrote brought was were".split()
-)
+_AFTER_TO = "went|took|gave|knew|came|ran|ate|said|told|kept|began|flew|grew|drew|threw|wore|wrote|brought|was|were"
 _RULES = {
     "agreement": (
         rf"{_BEFORE}(?:he|she) (?:were|weren['’]t|are|aren['’]t|have|haven['’]t|am|do|don['’]t)\b",
@@ -57,7 +55,7 @@ _RULES = {
         rf"\b(?:didn['’]t|doesn['’]t|don['’]t|couldn['’]t|did not|does not|could not|can not|cannot|can['’]t) "
         rf"(?:{'|'.join(_PAST_ONLY)})\b",
         rf"\b(?:did|could) (?:he|she|it|they|we|you|i) (?:{'|'.join(_PAST_ONLY)})\b",
-        rf"(?<!next )(?<!close )\bto (?:{'|'.join(sorted(_AFTER_TO))})\b",
+        rf"(?<!next )(?<!close )\bto (?:{_AFTER_TO})\b",
         r"\bmore (?:bigger|smaller|happier|sadder|better|faster|stronger|taller|nicer|prettier|louder)\b",
     ),
 }

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
+import jax.numpy as jnp
 import numpy as np
 
 from eval.sentences import Passage
@@ -17,8 +18,12 @@ from tsjax.step import make_eval_step
 from tsjax.tokenizer import UNKNOWN, Tokenizer, begin
 from tsjax.trained import Trained
 
-REFERENCE_SEES = "bits per byte of the completion after its prompt, under the reference model: low = what it finds likely"
-REFERENCE_BLIND = "quality: it rewards the bland and the memorised, so it goes with the diversity metrics; meaning and plot"
+REFERENCE_SEES = (
+    "bits per byte of the completion after its prompt, under the reference model: low = what it finds likely"
+)
+REFERENCE_BLIND = (
+    "quality: it rewards the bland and the memorised, so it goes with the diversity metrics; meaning and plot"
+)
 GAIN_SEES = (
     "by how many bits per byte the reference model finds the completion's first 200 characters likelier after its own prompt "
     "than after other prompts"
@@ -44,7 +49,9 @@ class Scorer:
         window has at least half the context before it.
         """
         found = [np.zeros(max(0, len(row) - 1)) for row in rows]
-        windows = [(n, at, row[at : at + self.context + 1]) for n, row in enumerate(rows) for at in self._starts(len(row))]
+        windows = [
+            (n, at, row[at : at + self.context + 1]) for n, row in enumerate(rows) for at in self._starts(len(row))
+        ]
         windows.sort(key=lambda window: len(window[2]))
         for first in range(0, len(windows), self.batch):
             some = windows[first : first + self.batch]
@@ -53,7 +60,8 @@ class Scorer:
             targets_BxT = np.zeros_like(tokens_BxT)
             for b, (_, _, ids) in enumerate(some):
                 tokens_BxT[b, : len(ids) - 1], targets_BxT[b, : len(ids) - 1] = ids[:-1], ids[1:]
-            nll_BxT = np.asarray(self._step(self.trained.params, {"tokens": tokens_BxT, "targets": targets_BxT}), np.float64)
+            batch = {"tokens": jnp.asarray(tokens_BxT), "targets": jnp.asarray(targets_BxT)}
+            nll_BxT = np.asarray(self._step(self.trained.params, batch), np.float64)
             for b, (n, at, ids) in enumerate(some):
                 begun = at + self.context - self._stride if at else 0  # the windows before have scored what lies before
                 found[n][begun : at + len(ids) - 1] = nll_BxT[b, begun - at : len(ids) - 1]
@@ -77,7 +85,9 @@ def continuation(tokenizer: Tokenizer, prompt: str, text: str) -> tuple[list[int
     alone, together = (begin(tokenizer, ids) for ids in tokenizer.encode([prompt, prompt + text]))
     if UNKNOWN in together:
         return None
-    same = next((n for n, (a, b) in enumerate(zip(alone, together, strict=False)) if a != b), min(len(alone), len(together)))
+    same = next(
+        (n for n, (a, b) in enumerate(zip(alone, together, strict=False)) if a != b), min(len(alone), len(together))
+    )
     return together, same
 
 

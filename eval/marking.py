@@ -21,9 +21,13 @@ RIGHT, PARTLY, WRONG, OPEN = "right", "partly", "wrong", "open"
 FAMILIES = (KNOWLEDGE, REASONING, CONTEXT)
 
 MARK_SEES = "whether the model finds an accepted continuation likelier, per character, than every rejected one"
-MARK_BLIND = "what it would write by itself: the listed continuations are few, and a listed wrong one may be an easy one"
+MARK_BLIND = (
+    "what it would write by itself: the listed continuations are few, and a listed wrong one may be an easy one"
+)
 TEXT_SEES = "whether an accepted or a rejected continuation stands in the text, the first sentence before the rest"
-TEXT_BLIND = "right answers in other words: they are 'open', to be looked at; an accepted word in a sentence that denies it"
+TEXT_BLIND = (
+    "right answers in other words: they are 'open', to be looked at; an accepted word in a sentence that denies it"
+)
 
 
 def mark(accepted: Sequence[float], rejected: Sequence[float]) -> str:

@@ -83,7 +83,9 @@ def offline(
     if reference is None:
         missing |= dict.fromkeys(_REFERENCE, "no reference model was given")
     else:
-        for name, values, texts in _likelihoods(reference, [Passage(one.prompt, one.text) for one in completions], seed):
+        for name, values, texts in _likelihoods(
+            reference, [Passage(one.prompt, one.text) for one in completions], seed
+        ):
             put(name, dict(enumerate(values)), texts)
     marks = [
         {"prompt": one.prompt_id, "completion": one.id, "k": one.k, "family": one.kind,

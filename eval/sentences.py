@@ -6,9 +6,7 @@ from functools import cached_property
 
 # Marks and closing quotation marks, before white space and not before a small letter: '"Stop!" she said.' is one
 # sentence. Titles end none; a line break ends any.
-_END = re.compile(
-    r"""\n+|(?<!\bMr)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bMrs)[.!?…]+["'”’)\]]*(?=\s|$)(?!\s+[a-z])"""
-)
+_END = re.compile(r"""\n+|(?<!\bMr)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bMrs)[.!?…]+["'”’)\]]*(?=\s|$)(?!\s+[a-z])""")
 ENDED = re.compile(r"""[.!?…]["'”’)\]*]*$""")
 
 

@@ -49,7 +49,9 @@ def shift(before: Scores, after: Scores) -> Interval:
     return t_interval(total_P[count_P > 0] / count_P[count_P > 0])
 
 
-def length_adjusted(a: Scores, b: Scores, lengths: Mapping[str, float], level: float = LEVEL) -> dict[str, float | None]:
+def length_adjusted(
+    a: Scores, b: Scores, lengths: Mapping[str, float], level: float = LEVEL
+) -> dict[str, float | None]:
     """The paired difference a - b had their completions been equally long: {"difference", "se", "low", "high", "slope"}.
 
     The slope is that within prompts and models, and is taken off times the difference in mean length; the standard error

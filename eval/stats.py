@@ -59,7 +59,9 @@ def scores_by_model(grades: Sequence[Grade]) -> dict[str, dict[str, Scores]]:
     return found
 
 
-def model_statistics(model: str, scores: Mapping[str, Scores], grades: Sequence[Grade], seed: int = 0) -> dict[str, Any]:
+def model_statistics(
+    model: str, scores: Mapping[str, Scores], grades: Sequence[Grade], seed: int = 0
+) -> dict[str, Any]:
     """{"model", "dimensions": {name: {"mean", "se", "low", "high", "bootstrap", "prompts", "completions", "repeats",
     "grades", "missing", "bounds", "reportable"}}, "age": {"A": share, ...}, "age_missing"}.
 

@@ -58,14 +58,16 @@ def paired_components(a: Scores, b: Scores) -> dict[str, float]:
         judged = repeats_C > 0
         noise_C = (parts["completion"] or 0) + (parts["repeat"] or 0) / np.maximum(repeats_C, 1)
         count_P = np.bincount(scores.prompt_C[judged], minlength=len(scores.prompts))
-        noise_P = np.bincount(scores.prompt_C[judged], noise_C[judged], len(scores.prompts)) / np.maximum(count_P, 1) ** 2
+        noise_P = (
+            np.bincount(scores.prompt_C[judged], noise_C[judged], len(scores.prompts)) / np.maximum(count_P, 1) ** 2
+        )
         noise_of.append(dict(zip(scores.prompts, noise_P, strict=True)))
     mean_of = [dict(zip(scores.prompts, scores.prompt_mean_P, strict=True)) for scores in (a, b)]
     both = [p for p in mean_of[0] if p in mean_of[1] and not np.isnan(mean_of[0][p] - mean_of[1][p])]
     spread = np.var([mean_of[0][p] - mean_of[1][p] for p in both], ddof=1) if len(both) > 1 else 0.0
     noise = np.mean([noise_of[0][p] + noise_of[1][p] for p in both]) if both else 0.0
-    parts = {name: float(np.mean([part[name] or 0 for part in own])) for name in ("completion", "repeat")}
-    return {"prompt": max(0.0, float(spread - noise)), **parts}
+    inner = {name: float(np.mean([part[name] or 0 for part in own])) for name in ("completion", "repeat")}
+    return {"prompt": max(0.0, float(spread - noise))} | inner
 
 
 def detectable(
@@ -99,6 +101,12 @@ def power_table(
 ) -> list[dict[str, float]]:
     """`detectable` of each (prompts, completions, repeats), with how many grades a model needs: before spending."""
     return [
-        {"prompts": p, "completions": c, "repeats": r, "grades": p * c * r, "detectable": detectable(p, c, r, of, **how)}
+        {
+            "prompts": p,
+            "completions": c,
+            "repeats": r,
+            "grades": p * c * r,
+            "detectable": detectable(p, c, r, of, **how),
+        }
         for p, c, r in sizes
     ]

@@ -10,11 +10,15 @@ from data_gen.words import PARTS_OF_SPEECH, vocabulary, words
 from eval.lemmas import carried, content_words
 from eval.sentences import Passage
 
-VOCABULARY_SEES = "share of running words that are forms of the project's list of about 3,000, small words, names or numbers"
+VOCABULARY_SEES = (
+    "share of running words that are forms of the project's list of about 3,000, small words, names or numbers"
+)
 VOCABULARY_BLIND = "meaning; a made-up word with a capital counts as a name"
 WORDS_SEES = "share of the requested words that occur, in any inflection"
 WORDS_BLIND = "whether the word is used rightly; a part of speech that the request names"
-SENTENCE_SEES = "whether the requested sentence stands in the story to the letter, but for white space and kinds of quotation marks"
+SENTENCE_SEES = (
+    "whether the requested sentence stands in the story to the letter, but for white space and kinds of quotes"
+)
 SENTENCE_BLIND = "whether it fits there"
 DIALOGUE_SEES = "whether somebody speaks between quotation marks, where Dialogue was asked for"
 DIALOGUE_BLIND = "who speaks, and to whom. Bad ending, twist, conflict, moral and foreshadowing have no stand-in"
@@ -37,7 +41,11 @@ def words_used(text: str, wanted: list[str]) -> float | None:
     """Share of `wanted` (words or phrases) that occur in any inflection; None where nothing is wanted."""
     draft = Draft(text, None, {}, text)
     listed = [word for word in wanted if WORD.search(word)]
-    return sum(any(has_word(draft, word, pos) for pos in _parts(word)) for word in listed) / len(listed) if listed else None
+    return (
+        sum(any(has_word(draft, word, pos) for pos in _parts(word)) for word in listed) / len(listed)
+        if listed
+        else None
+    )
 
 
 def has_sentence(text: str, sentence: str) -> bool:

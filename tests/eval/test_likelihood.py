@@ -15,7 +15,11 @@ from tsjax import model
 from tsjax.tokenizer import begin
 from tsjax.trained import open_trained
 
-TEXTS = ["Once upon a time there was a dog.", "Tom ran.", "The little girl went to the park and saw a big red ball. " * 9]
+TEXTS = [
+    "Once upon a time there was a dog.",
+    "Tom ran.",
+    "The little girl went to the park and saw a big red ball. " * 9,
+]
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +81,11 @@ def test_a_piece_that_spans_the_border_is_the_texts(scorer):
 
 
 def test_what_a_prompt_is_worth(scorer):
-    passages = [Passage("Tom ran to the", " park."), Passage("Once upon a", " time there was a dog."), Passage("Tom", "")]
+    passages = [
+        Passage("Tom ran to the", " park."),
+        Passage("Once upon a", " time there was a dog."),
+        Passage("Tom", ""),
+    ]
     gains = prompt_gain(scorer, passages)
     assert gains[1] > 0 and gains[2] is None and gains == prompt_gain(scorer, passages)
     own = completion_bits(scorer, passages[1:2])[0]

@@ -44,7 +44,11 @@ def test_text(text, expected):
 
 
 def test_totals_by_family():
-    rows = [{"family": CONTEXT, "mark": RIGHT}, {"family": KNOWLEDGE, "mark": WRONG}, {"family": CONTEXT, "mark": PARTLY}]
+    rows = [
+        {"family": CONTEXT, "mark": RIGHT},
+        {"family": KNOWLEDGE, "mark": WRONG},
+        {"family": CONTEXT, "mark": PARTLY},
+    ]
     assert totals(rows, "m") == [
         {"model": "m", "family": KNOWLEDGE, "prompts": 1, "right": 0, "partly": 0, "wrong": 1, "open": 0},
         {"model": "m", "family": CONTEXT, "prompts": 2, "right": 1, "partly": 1, "wrong": 0, "open": 0},

@@ -23,7 +23,9 @@ STORIES = [
     completion("b", 0, "Then Tom", ' said, "Hi!"'),
 ]
 MARKED = Prompt("k", KNOWLEDGE, "He drank a glass of", (" water",), (" sand",))
-ASKED = Prompt("i", INSTRUCT, "Words: oak\nFeatures: Dialogue\nStory:", asks={"words": ["oak"], "features": ["Dialogue"]})
+ASKED = Prompt(
+    "i", INSTRUCT, "Words: oak\nFeatures: Dialogue\nStory:", asks={"words": ["oak"], "features": ["Dialogue"]}
+)
 OTHERS = [
     completion("k", 0, MARKED.text, " water.", KNOWLEDGE),
     completion("k", 1, MARKED.text, " sand.", KNOWLEDGE),

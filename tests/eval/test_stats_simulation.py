@@ -129,7 +129,8 @@ def test_the_power_table_keeps_its_word(prompts, completions):
     rng = np.random.default_rng(9)
     gap = detectable(prompts, completions, 1, {"prompt": 0.25, "completion": 3.24, "repeat": 0.0})
     found = [
-        sign_flip_p(differences(*two_models(rng, gap=gap, prompts=prompts, completions=completions)), n, draws=999) <= 0.05
+        sign_flip_p(differences(*two_models(rng, gap=gap, prompts=prompts, completions=completions)), n, draws=999)
+        <= 0.05
         for n in range(1500)
     ]
     assert share(found) == pytest.approx(0.8, abs=0.04), share(found)

@@ -42,13 +42,20 @@ def test_a_sentence_to_the_letter_but_for_quotation_marks_and_lines():
     assert not has_sentence(story, '"Let\'s go home," said Tom.')
 
 
-@pytest.mark.parametrize("text, spoken", [('He said, "Go!"', True), ("“Go!”", True), ('An odd " mark', False), ('""', False)])
+@pytest.mark.parametrize(
+    "text, spoken", [('He said, "Go!"', True), ("“Go!”", True), ('An odd " mark', False), ('""', False)]
+)
 def test_dialogue(text, spoken):
     assert has_dialogue(text) is spoken
 
 
 def test_instructions_score_what_was_asked_for_alone():
-    asks = {"words": "quit, oak", "features": ["Dialogue", "Twist"], "summary": "A boy climbs an oak.", "sentence": "He sat."}
+    asks = {
+        "words": "quit, oak",
+        "features": ["Dialogue", "Twist"],
+        "summary": "A boy climbs an oak.",
+        "sentence": "He sat.",
+    }
     text = 'A boy sat. He climbed the oaks. "Oh!"'
     assert instructions(text, asks) == {
         "required_words": 0.5, "required_sentence": 0.0, "dialogue": 1.0, "summary_words": 1.0,
