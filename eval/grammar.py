@@ -34,7 +34,10 @@ _NEVER_DOUBLED = frozenset(_SMALL.split())
 _YOO = r"u(?:ni(?![mn])|se|su|sing|ti|te|k|r[aiou]|fo)|eu|ewe|one|once"
 _VOWEL = re.compile(rf"(?!{_YOO})[aeiou]", re.I)
 _CONSONANT = re.compile(rf"(?!hour|honest|honou?r|heir|herb)[bcdfghjklmnpqrstvwxyz]|{_YOO}", re.I)
-_QUESTION = "(?:did|does|do|can|could|will|would|shall|should|may|might|must|if|wish|wished|wishes|though|and|or|nor|let|than|as)"
+_QUESTION = (
+    "(?:did|does|do|can|could|will|would|shall|should|may|might|must|let|"  # questions
+    "if|wish|wished|wishes|though|as|than|and|or|nor)"
+)
 _BEFORE = r"(?<!\w)(?<!['’-])(?P<before>\w+,?\s+)?"
 _PAST_ONLY = sorted(
     form

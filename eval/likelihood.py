@@ -30,7 +30,7 @@ GAIN_SEES = (
 )
 GAIN_BLIND = "contradictions that keep the names and things of the prompt; rewards copying the prompt"
 
-_STEP = 64  # rows are padded to a multiple of this, so that few shapes are compiled
+_SHORTEST = 64  # rows are padded to this, twice this, ...: few shapes are compiled, and sorted rows waste little
 _CHUNK = 1024  # documents held at once
 
 
@@ -55,7 +55,8 @@ class Scorer:
         windows.sort(key=lambda window: len(window[2]))
         for first in range(0, len(windows), self.batch):
             some = windows[first : first + self.batch]
-            length = min(self.context, -(-(max(len(ids) for _, _, ids in some) - 1) // _STEP) * _STEP)
+            longest = max(len(ids) for _, _, ids in some) - 1
+            length = min(self.context, _SHORTEST << max(0, math.ceil(math.log2(longest / _SHORTEST))))
             tokens_BxT = np.zeros((self.batch, length), np.int32)
             targets_BxT = np.zeros_like(tokens_BxT)
             for b, (_, _, ids) in enumerate(some):

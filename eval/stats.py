@@ -3,7 +3,7 @@
 The unit is the prompt. Nothing here calls anything: the same grades and seed give the same numbers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from eval.agreement import agreement
 from eval.intervals import REPORTABLE, bootstrap_interval, t_interval, worst_case
 from eval.paired import differences, holm, sign_flip_p
-from eval.records import Grade
+from eval.records import Completion, Grade
 from eval.scores import Scores, asked, dimension_scores, nested
 from eval.slopes import flagged, length_adjusted, slope
 from eval.variance import components
@@ -24,8 +24,8 @@ AGES = "ABCDEF"
 def statistics(grades: Sequence[Grade], lengths: Mapping[str, float] | None = None, seed: int = 0) -> dict[str, Any]:
     """{"judge", "models": [`model_statistics`], "pairs": [...], "variance": {model: {dimension: components}}, "length"}.
 
-    `lengths`: completion -> length in words or tokens, for the length slopes and the adjusted differences. Anchors are
-    left out. UserError when the grades are of several judges or there are none.
+    `lengths`: completion -> its length, for the length slopes and the adjusted differences; `hundreds_of_words` makes the
+    slopes points per 100 words. Anchors are left out. UserError when the grades are of several judges or there are none.
     """
     grades = [grade for grade in grades if not grade.anchor]
     judges = sorted({grade.judge for grade in grades})
@@ -46,6 +46,10 @@ def statistics(grades: Sequence[Grade], lengths: Mapping[str, float] | None = No
             model: {name: one | {"flagged": flagged(one)} for name, one in of.items()} for model, of in slopes.items()
         }
     return found
+
+
+def hundreds_of_words(completions: Iterable[Completion]) -> dict[str, float]:
+    return {one.id: len(one.text.split()) / 100 for one in completions}
 
 
 def scores_by_model(grades: Sequence[Grade]) -> dict[str, dict[str, Scores]]:

@@ -10,8 +10,9 @@ from scipy import stats as scipy_stats
 from eval.agreement import agreement, kendall_tau, krippendorff_alpha, quadratic_kappa, spearman
 from eval.intervals import bootstrap_interval, t_interval, worst_case
 from eval.paired import EXACT, differences, holm, sign_flip_p
+from eval.records import Completion
 from eval.slopes import flagged, length_adjusted, shift, slope
-from eval.stats import judge_agreement, scores_by_model, statistics
+from eval.stats import hundreds_of_words, judge_agreement, scores_by_model, statistics
 from eval.variance import components, detectable, power_table
 from tests.eval.graded import as_grades, as_scores, grade, study
 from tests.expect import refused
@@ -94,6 +95,11 @@ def test_the_whole_result_is_json_and_repeats_itself():
     assert json.loads(json.dumps(found, allow_nan=False)) == json.loads(json.dumps(statistics(grades[::-1], lengths)))
     assert [(row["a"], row["b"]) for row in found["pairs"]] == [("a", "b"), ("a", "c"), ("b", "c")]
     assert found["length"]["a"]["grammar"]["flagged"] in (True, False)
+
+
+def test_lengths_in_hundreds_of_words():
+    one = Completion("m", "set", "p", "story", 0, "Once", " a dog ran." * 50, "eos", 0)
+    assert hundreds_of_words([one]) == {one.id: 1.5}
 
 
 def test_sign_flips_by_hand_and_against_scipy():
