@@ -63,7 +63,7 @@ _RULES = {
     ),
 }
 _COMPILED = {kind: tuple(re.compile(rule, re.I) for rule in rules) for kind, rules in _RULES.items()}
-_SPACING = re.compile(r"\w\s+[,.!?;:](?![.\d])(?=\s|$)|[a-z][.!?,][A-Z][a-z]|,,|,[.!?]|[!?],|\.,")
+_SPACING = re.compile(r"\w\s+[,.!?;:](?![.\d])(?=[\s\"”]|$)|[a-z][.!?,][A-Z][a-z]|,,|,[.!?]|[!?],|\.,")
 # A full stop that is no title's and no quotation's ends a sentence, whatever comes; "Splash! went the frog" is meant.
 _SMALL_AFTER_STOP = re.compile(r"(?<!\bMr)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bMrs)(?<![.\d])\b\.\s+[a-z]")
 _DOUBLED = re.compile(r"\b([A-Za-z][A-Za-z'’]*)\s+\1\b(?!['’-])", re.I)

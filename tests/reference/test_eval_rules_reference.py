@@ -1,6 +1,7 @@
 """The rules on published stories: how often they raise a false alarm."""
 
 import gzip
+import re
 
 import pytest
 
@@ -34,6 +35,25 @@ def test_grammar_seldom_finds_fault(stories):
     faulty = sum(len({fault.sentence for fault in faults(passage)}) for passage in passages)
     assert faulty / sum(len(passage.sentences) for passage in passages) < 0.002
     assert mean(map(ends_well, passages)) > 0.98
+
+
+@pytest.mark.parametrize(
+    "right, wrong, least",
+    [
+        (r"\ba (?=[bcdfgjklmnpqrstvw])", "an ", 0.99),
+        (r"\ban ", "a ", 0.9),
+        (r"\b([Ss]?[Hh]e) was\b", r"\1 were", 0.8),
+        (r"\b([Tt]hey) were\b", r"\1 was", 0.8),
+        (r"\bto go\b", "to went", 0.99),
+        (r'"', "", 0.95),
+        (r"(\w)([.!?])", r"\1 \2", 0.95),
+        (r"\b(the|and|to|was)\b", r"\1 \1", 0.99),
+    ],
+)
+def test_one_planted_slip_in_a_clean_story_is_found(stories, right, wrong, least):
+    planted = [re.sub(right, wrong, story, count=1) for story in stories[:500] if re.search(right, story)]
+    assert len(planted) > 30
+    assert mean(bool(faults(Passage("", story))) for story in planted) > least
 
 
 def test_names_and_words(stories):
