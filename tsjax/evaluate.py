@@ -63,10 +63,11 @@ def evaluate(
             return None
     assert pending is not None
     add(*pending)
-    return [_summary(nats_D, tokens_D, text_bytes) for nats_D in nats_ExD]
+    return [summary(nats_D, tokens_D, text_bytes) for nats_D in nats_ExD]
 
 
-def _summary(nats_D: np.ndarray, tokens_D: np.ndarray, text_bytes: int | None) -> Evaluation:
+def summary(nats_D: np.ndarray, tokens_D: np.ndarray, text_bytes: int | None) -> Evaluation:
+    """Of documents with these nats and numbers of tokens."""
     documents = len(nats_D)
     nats, tokens = float(nats_D.sum()), float(tokens_D.sum())
     loss = nats / tokens

@@ -1,0 +1,153 @@
+"""What the grades of one judge say: means with intervals, ages, pairs of models, variance components, length.
+
+The unit is the prompt. Nothing here calls anything: the same grades and seed give the same numbers.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from eval.agreement import agreement
+from eval.intervals import REPORTABLE, bootstrap_interval, t_interval, worst_case
+from eval.paired import differences, holm, sign_flip_p
+from eval.records import Completion, Grade
+from eval.scores import Scores, asked, dimension_scores, nested
+from eval.slopes import flagged, length_adjusted, slope
+from eval.variance import components
+from tsjax.errors import UserError
+
+AGES = "ABCDEF"
+
+
+def statistics(grades: Sequence[Grade], lengths: Mapping[str, float] | None = None, seed: int = 0) -> dict[str, Any]:
+    """{"judge", "models": [`model_statistics`], "pairs": [...], "variance": {model: {dimension: components}}, "length"}.
+
+    `lengths`: completion -> its length, for the length slopes and the adjusted differences; `hundreds_of_words` makes the
+    slopes points per 100 words. Anchors are left out. UserError when the grades are of several judges or there are none.
+    """
+    grades = [grade for grade in grades if not grade.anchor]
+    judges = sorted({grade.judge for grade in grades})
+    if len(judges) != 1:
+        raise UserError(expected="the grades of one judge", found=", ".join(judges) or "none",
+                        todo="take each judge's grades by themselves; judge_agreement compares them")  # fmt: skip
+    scores = scores_by_model(grades)
+    by_model = {model: [grade for grade in grades if grade.model == model] for model in scores}
+    found: dict[str, Any] = {
+        "judge": judges[0],
+        "models": [model_statistics(model, scores[model], by_model[model], seed) for model in scores],
+        "pairs": pair_statistics(scores, lengths, seed),
+        "variance": {model: {name: components(one) for name, one in of.items()} for model, of in scores.items()},
+    }
+    if lengths:
+        slopes = {model: {name: slope(one, lengths) for name, one in of.items()} for model, of in scores.items()}
+        found["length"] = {
+            model: {name: one | {"flagged": flagged(one)} for name, one in of.items()} for model, of in slopes.items()
+        }
+    return found
+
+
+def hundreds_of_words(completions: Iterable[Completion]) -> dict[str, float]:
+    return {one.id: len(one.text.split()) / 100 for one in completions}
+
+
+def scores_by_model(grades: Sequence[Grade]) -> dict[str, dict[str, Scores]]:
+    """model -> dimension -> its scores, models and dimensions by name. Grades of one judge, without anchors."""
+    wanted = asked(grades)
+    found: dict[str, dict[str, Scores]] = {}
+    for model in sorted({grade.model for grade in grades}):
+        mine = [grade for grade in grades if grade.model == model]
+        dimensions = sorted(set().union(*(wanted[grade.prompt_id] for grade in mine)))
+        found[model] = {dimension: dimension_scores(mine, dimension, wanted) for dimension in dimensions}
+    return found
+
+
+def model_statistics(
+    model: str, scores: Mapping[str, Scores], grades: Sequence[Grade], seed: int = 0
+) -> dict[str, Any]:
+    """{"model", "dimensions": {name: {"mean", "se", "low", "high", "bootstrap", "prompts", "completions", "repeats",
+    "grades", "missing", "bounds", "reportable"}}, "age": {"A": share, ...}, "age_missing"}.
+
+    low and high: 95 % t-interval. bounds: the mean with every missing grade at 0 and at 10. Counts are of what was asked
+    for; more than 2 % missing is not reportable. Ages weigh prompts equally, as the means do.
+    """
+    ages = nested(grades, lambda grade: float(AGES.index(grade.age)) if grade.age in tuple(AGES) else None)
+    shares = {}
+    for number, age in enumerate(AGES):
+        is_P = _indicator(ages, number).prompt_mean_P
+        shares[age] = t_interval(is_P).mean
+    return {
+        "model": model,
+        "dimensions": {name: _dimension(one, seed) for name, one in scores.items()},
+        "age": {age: share for age, share in shares.items() if share is not None},
+        "age_missing": ages.missing,
+    }
+
+
+def pair_statistics(
+    scores: Mapping[str, Mapping[str, Scores]], lengths: Mapping[str, float] | None = None, seed: int = 0
+) -> list[dict[str, Any]]:
+    """Every two models in every dimension: [{"a", "b", "dimension", "difference" (a - b), "se", "low", "high", "p",
+    "p_holm", "prompts", "reportable"}], over the prompts of both; with `lengths` also "adjusted".
+
+    p: sign-flip test; p_holm: Holm over all rows. low and high are not corrected for their number.
+    """
+    rows: list[dict[str, Any]] = []
+    for a, b in combinations(scores, 2):
+        for dimension in scores[a].keys() & scores[b].keys():
+            one, other = scores[a][dimension], scores[b][dimension]
+            difference_P = differences(one, other)
+            found = t_interval(difference_P)
+            if found.mean is None:
+                continue
+            row = {
+                "a": a,
+                "b": b,
+                "dimension": dimension,
+                "difference": found.mean,
+                "se": found.se,
+                "low": found.low,
+                "high": found.high,
+                "p": sign_flip_p(difference_P, seed),
+                "prompts": found.n,
+                "reportable": _reportable(one) and _reportable(other),
+            }
+            rows.append(row | ({"adjusted": length_adjusted(one, other, lengths)} if lengths else {}))
+    rows.sort(key=lambda row: (row["a"], row["b"], row["dimension"]))
+    adjusted = holm([row["p"] for row in rows])
+    return [row | {"p_holm": p} for row, p in zip(rows, adjusted, strict=True)]
+
+
+def judge_agreement(grades: Sequence[Grade]) -> list[dict[str, Any]]:
+    """`agreement` of every two judges in every dimension."""
+    dimensions = sorted({name for grade in grades for name in grade.scores or ()})
+    return [row for dimension in dimensions for row in agreement(grades, dimension)]
+
+
+def _dimension(scores: Scores, seed: int) -> dict[str, Any]:
+    found = t_interval(scores.prompt_mean_P)
+    return {
+        "mean": found.mean,
+        "se": found.se,
+        "low": found.low,
+        "high": found.high,
+        "bootstrap": bootstrap_interval(scores.prompt_mean_P, seed),
+        "prompts": len(scores.prompts),
+        "completions": len(scores.completions),
+        "repeats": scores.repeats,
+        "grades": len(scores.score_N),
+        "missing": scores.missing,
+        "bounds": list(worst_case(scores)),
+        "reportable": _reportable(scores),
+    }
+
+
+def _reportable(scores: Scores) -> bool:
+    return scores.missing <= REPORTABLE * len(scores.score_N)
+
+
+def _indicator(scores: Scores, value: float) -> Scores:
+    """1 where the score is `value`, 0 where it is another, still missing where it is."""
+    is_N = np.where(np.isnan(scores.score_N), np.nan, scores.score_N == value)
+    return Scores(scores.prompts, scores.completions, scores.prompt_C, scores.completion_N, is_N)

@@ -1,0 +1,105 @@
+"""Likelihoods of a small trained run against the plain forward pass, one text at a time."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from eval.likelihood import Scorer, after_prompts, completion_bits, continuation, corpus_loss, prompt_gain
+from eval.marking import RIGHT, WRONG, mark_prompts
+from eval.records import KNOWLEDGE, Prompt
+from eval.sentences import Passage
+from tests.expect import refused
+from tests.tsjax.conftest import finished  # noqa: F401
+from tsjax import model
+from tsjax.tokenizer import begin
+from tsjax.trained import open_trained
+
+TEXTS = [
+    "Once upon a time there was a dog.",
+    "Tom ran.",
+    "The little girl went to the park and saw a big red ball. " * 9,
+]
+
+
+@pytest.fixture(scope="module")
+def scorer(finished) -> Scorer:  # noqa: F811
+    return Scorer(open_trained(finished[0]), batch=4)
+
+
+def plain(scorer: Scorer, ids: list[int]) -> np.ndarray:
+    """-log p of the tokens of one row that fits the context."""
+    trained = scorer.trained
+    decoder = model.bind(trained.config.model, trained.params)
+    logits = jax.nn.log_softmax(decoder.logits(decoder(jnp.asarray(ids[:-1])[None])))[0]
+    return -np.asarray(logits)[np.arange(len(ids) - 1), ids[1:]]
+
+
+def test_rows_of_all_lengths_in_batches(scorer):
+    random = np.random.default_rng(0)
+    rows = [random.integers(3, 500, n).tolist() for n in (2, 65, 17, 1, 40, 0, 64, 33)]
+    for row, nats in zip(rows, scorer.nats(rows), strict=True):
+        assert len(nats) == max(0, len(row) - 1)
+        if len(nats):
+            np.testing.assert_allclose(nats, plain(scorer, row), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("length", [66, 96, 97, 98, 200])
+def test_windows_of_a_long_row(scorer, length):
+    """Context 64: token n is read after all before it up to 64, from 65 on after the latest 32 at least."""
+    row = np.random.default_rng(length).integers(3, 500, length).tolist()
+    nats = scorer.nats([row])[0]
+    np.testing.assert_allclose(nats[:64], plain(scorer, row[:65]), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(nats[64:96], plain(scorer, row[32:97])[32:], rtol=1e-4, atol=1e-4)
+    assert np.all(nats > 0) and len(nats) == length - 1
+
+
+def test_the_loss_on_a_corpus(scorer):
+    found = corpus_loss(scorer, iter(TEXTS))
+    rows = [[*begin(scorer.tokenizer, ids), scorer.tokenizer.eos] for ids in scorer.tokenizer.encode(TEXTS)]
+    assert found.documents == 3 and found.tokens == sum(len(row) - 1 for row in rows)
+    nats = sum(nats.sum() for nats in scorer.nats(rows))
+    assert found.loss == pytest.approx(nats / found.tokens)
+    assert found.bits_per_byte == pytest.approx(nats / np.log(2) / sum(len(text) for text in TEXTS))
+    with refused("documents", "none"):
+        corpus_loss(scorer, [])
+
+
+def test_a_text_after_its_prompt(scorer):
+    ids, start = continuation(scorer.tokenizer, "Tom ran to the", " park.")
+    assert ids[:start] == begin(scorer.tokenizer, scorer.tokenizer.encode(["Tom ran to the"])[0])
+    nats, tokens = after_prompts(scorer, [Passage("Tom ran to the", " park.")])[0]
+    assert tokens == len(ids) - start and nats == pytest.approx(plain(scorer, ids)[start - 1 :].sum(), rel=1e-4)
+    assert completion_bits(scorer, [Passage("Tom", "")]) == [None]
+    assert completion_bits(scorer, [Passage("Tom ran to the", " park.")]) == [pytest.approx(nats / np.log(2) / 6)]
+
+
+def test_a_piece_that_spans_the_border_is_the_texts(scorer):
+    ids, start = continuation(scorer.tokenizer, "Once upon a ti", "me there was")
+    assert scorer.tokenizer.decode(ids) == "Once upon a time there was"
+    assert "ti" not in scorer.tokenizer.decode(ids[:start])
+
+
+def test_what_a_prompt_is_worth(scorer):
+    passages = [
+        Passage("Tom ran to the", " park."),
+        Passage("Once upon a", " time there was a dog."),
+        Passage("Tom", ""),
+    ]
+    gains = prompt_gain(scorer, passages)
+    assert gains[1] > 0 and gains[2] is None and gains == prompt_gain(scorer, passages)
+    own = completion_bits(scorer, passages[1:2])[0]
+    others = completion_bits(scorer, [Passage(p, passages[1].text) for p in ("Tom ran to the", "Tom")])
+    assert gains[1] == pytest.approx(sum(others) / 2 - own, rel=1e-4)
+    assert prompt_gain(scorer, passages[:1]) == [None]
+
+
+def test_marks_by_probability(scorer):
+    prompt = Prompt("k1", KNOWLEDGE, "Once upon a", (" time",), (" quiz",))
+    swapped = Prompt("k2", KNOWLEDGE, "Once upon a", ("quiz",), ("time", "time there"))
+    rows = mark_prompts(scorer, [prompt, Prompt("s", "story", "Once"), swapped])
+    assert [(row["prompt"], row["mark"]) for row in rows] == [("k1", RIGHT), ("k2", WRONG)]
+    assert rows[0]["margin"] > 0 > rows[1]["margin"] and rows[0]["accepted"] == " time"
+    (right, _), (wrong, _) = after_prompts(scorer, [Passage("Once upon a", " time"), Passage("Once upon a", " quiz")])
+    assert rows[0]["margin"] == pytest.approx((wrong - right) / 5, rel=1e-3)  # 5 characters each
+    assert rows[1]["margin"] <= (right - wrong) / 5 + 1e-3
