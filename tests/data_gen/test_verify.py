@@ -8,7 +8,7 @@ import pytest
 
 from data_gen.curate import curate
 from data_gen.ledger import Ledger
-from data_gen.order import KIND
+from data_gen.order import Order
 from data_gen.raw import RawWriter
 from data_gen.verify import problems
 from tests.data_gen.raw_run import ask, bundled, write
@@ -24,7 +24,7 @@ def sound(tmp_path_factory):
     book = Ledger(folder)
     totals = book.totals()
     book.close()
-    manifest = {"kind": KIND, "order": {"key_env": "ODDLY_NAMED"}, "stopped": "done", "attempts": totals._asdict(),
+    manifest = {"kind": Order.kind, "order": {"key_env": "ODDLY_NAMED"}, "stopped": "done", "attempts": totals._asdict(),
                 "tokens": {"input": totals.tokens_in, "output": totals.tokens_out},
                 "cost_usd": {"settled": totals.cost / 1e12, "doubtful": totals.doubt / 1e12}}  # fmt: skip
     (folder / "manifest.json").write_text(json.dumps(manifest))
