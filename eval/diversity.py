@@ -128,7 +128,13 @@ def diversity(model: str, texts: Sequence[str], seed: int = 0) -> dict[str, Any]
         missing |= dict.fromkeys([*names, "gzip_ratio", "vendi", "self_bleu"], why)
     if texts:
         openings = [entropy(tuple(normal_words(text)[:_OPENING]) for text in texts)]
-        put("opening_entropy", openings, len(texts), f"bits in the first {_OPENING} words", "grows with the number of texts")
+        put(
+            "opening_entropy",
+            openings,
+            len(texts),
+            f"bits in the first {_OPENING} words",
+            "grows with the number of texts",
+        )
         put("near_duplicates", [near_duplicates(texts)], len(texts), "share that nearly copies an earlier text",
             "the same plot in other words")  # fmt: skip
     if main := [name for name in map(main_name, texts) if name]:

@@ -3,7 +3,7 @@
 The k-grams are numbered level by level: a node of level k is one of level k - 1 and the token after it, and a hash table
 finds it by these two numbers. All positions of a block of the corpus walk down these levels together, and those that no
 story goes on with fall out, so that nothing is compared that cannot match, and equal hashes are told apart by their keys.
-Memory: the tokens, about 100 bytes for each of the _BLOCK tokens that a worker looks at (a document is not cut, so more
+Memory: the tokens, about 400 bytes for each of the _BLOCK tokens that a worker looks at (a document is not cut, so more
 for a longer one), and 30 bytes for each token of the stories and level that the corpus reaches.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -194,7 +195,7 @@ C = TypeVar("C", bound=Collector)
 
 
 def scan(corpus: Corpus, grams: Grams, make: Callable[[], Sequence[C]], workers: int = 2) -> Sequence[C]:
-    """Shows all blocks of `corpus` to the collectors that `make()` gives; each worker (a thread) has its own, merged at the end."""
+    """Shows all blocks of `corpus` to the collectors that `make()` gives. Each worker (a thread) has its own; merged at the end."""
     count = len(corpus.starts)
     shares = corpus.starts[0] + (corpus.ends[-1] - corpus.starts[0]) * np.arange(1, workers) // workers if count else []
     cuts = [0, *np.searchsorted(corpus.starts, shares).tolist(), count]
@@ -206,7 +207,7 @@ def scan(corpus: Corpus, grams: Grams, make: Callable[[], Sequence[C]], workers:
         return collectors
 
     with ThreadPoolExecutor(workers) as pool:
-        first, *others = pool.map(work, zip(cuts[:-1], cuts[1:], strict=True))
+        first, *others = pool.map(work, pairwise(cuts))
     for other in others:
         for mine, theirs in zip(first, other, strict=True):
             mine.merge(theirs)
@@ -216,7 +217,9 @@ def scan(corpus: Corpus, grams: Grams, make: Callable[[], Sequence[C]], workers:
 def _blocks(corpus: Corpus, first: int, last: int) -> Iterator[Block]:
     while first < last:
         end = int(np.searchsorted(corpus.ends[first:last], corpus.starts[first] + _BLOCK, "right")) + first
-        end = min(max(end, first + 1), first + _BLOCK)  # at least one document, and not many more empty ones than tokens
+        end = min(
+            max(end, first + 1), first + _BLOCK
+        )  # at least one document, and not many more empty ones than tokens
         yield Block(corpus, first, end)
         first = end
 

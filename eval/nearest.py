@@ -1,4 +1,4 @@
-"""What in a corpus a story is nearest to: the document with the best Rouge-k precision (paper, Figs 17, 18), and the longest copy.
+"""What in a corpus a story is nearest to: the document of the best Rouge-k precision (paper, Figs 17, 18), the longest copy.
 
 Both are exact over the whole corpus: every document is compared with every story, every span that they share is seen.
 """
