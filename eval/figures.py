@@ -57,7 +57,10 @@ def beginnings(
 
 
 def ending_ids(tokenizer: Tokenizer, prompts: Sequence[str], endings: Sequence[str]) -> list[list[int]]:
-    """The ids of each ending as they are behind its prompt: by itself its first word may be spelled differently."""
+    """The ids of each ending as they are behind its prompt: by itself its first word may be spelled differently.
+
+    A token that holds the prompt's last characters and the ending's first ones belongs to the ending.
+    """
     whole = tokenizer.encode([prompt + ending for prompt, ending in zip(prompts, endings, strict=True)])
     found = []
     for ids, before in zip(whole, tokenizer.encode(prompts), strict=True):

@@ -195,7 +195,11 @@ C = TypeVar("C", bound=Collector)
 
 
 def scan(corpus: Corpus, grams: Grams, make: Callable[[], Sequence[C]], workers: int = 2) -> Sequence[C]:
-    """Shows all blocks of `corpus` to the collectors that `make()` gives. Each worker (a thread) has its own; merged at the end."""
+    """Shows all blocks of `corpus` to the collectors that `make()` gives.
+
+    Each worker, a thread, has its own, and a part of the corpus; they are merged in order. The result is the same for
+    any number of workers.
+    """
     count = len(corpus.starts)
     shares = corpus.starts[0] + (corpus.ends[-1] - corpus.starts[0]) * np.arange(1, workers) // workers if count else []
     cuts = [0, *np.searchsorted(corpus.starts, shares).tolist(), count]

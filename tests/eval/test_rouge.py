@@ -40,7 +40,8 @@ def test_texts_are_compared_by_their_normal_words(a, b, k):
 
 def test_by_hand():
     a, b = "The cat sat. The cat ran!", "the cat ran, the dog ran"
-    # A's pairs: the cat, cat sat, sat the, cat ran; B has the first and the last. B's: the cat, cat ran, ran the, the dog, dog ran.
+    # A's pairs: the cat, cat sat, sat the, cat ran; B has the first and the last.
+    # B's: the cat, cat ran, ran the, the dog, dog ran.
     assert rouge(a, b, 2) == (2 / 4, 2 / 5, pytest.approx(2 * 2 / 9))
     assert rouge("one", b, 2) == (None, 0.0, None)
     with pytest.raises(ValueError):
