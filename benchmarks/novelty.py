@@ -66,7 +66,7 @@ def synthetic(path: Path, documents: list[np.ndarray], tokens: int, bos: int, eo
 
 def bench(tokens: float = 5e8, stories: int = 50_000, planted: int = 10, workers: int = 2) -> dict[str, Any]:
     corpus_texts, own = texts(stories, 0), texts(100, 1)
-    tokenizer = Recipe(vocab_size=4096).make(corpus_texts[:20_000])
+    tokenizer = Recipe(vocab_size=2048).make(corpus_texts[:20_000])
     documents = [np.array(ids) for ids in tokenizer.encode(corpus_texts)]
     rng = np.random.default_rng(1)
     queries = [np.array(ids) for ids in tokenizer.encode(own)]

@@ -4,7 +4,7 @@ The k-grams are numbered level by level: a node of level k is one of level k - 1
 finds it by these two numbers. All positions of a block of the corpus walk down these levels together, and those that no
 story goes on with fall out, so that nothing is compared that cannot match, and equal hashes are told apart by their keys.
 Memory: the tokens, about 400 bytes for each of the _BLOCK tokens that a worker looks at (a document is not cut, so more
-for a longer one), and 30 bytes for each token of the stories and level that the corpus reaches.
+for a longer one), and about 80 bytes for each token of the stories and level that the corpus reaches.
 """
 
 import threading
@@ -86,8 +86,8 @@ class Level:
 
     @cached_property
     def _table(self) -> tuple[np.ndarray, np.ndarray, np.uint64]:
-        """Open addressing: keys and nodes by slot, at most an eighth of the slots in use."""
-        bits = max(6, int(8 * self.size - 1).bit_length())
+        """Open addressing: keys and nodes by slot, at most a quarter of the slots in use."""
+        bits = max(6, int(4 * self.size - 1).bit_length())
         shift = np.uint64(64 - bits)
         table, nodes = np.full(1 << bits, _EMPTY, np.int64), np.full(1 << bits, -1, np.int32)
         slots = ((self.keys.view(np.uint64) * _FACTOR) >> shift).view(np.int64)

@@ -13,7 +13,6 @@ from eval.grams import Block, Corpus, Grams, scan
 
 FIG17 = (2, 3)
 _NOWHERE = np.iinfo(np.int64).max
-_FEW = 128  # stories whose counts are added up at once: the rows of that table stay in the cache
 
 
 @dataclass(frozen=True)
@@ -45,35 +44,32 @@ class Best:
         self.depth = max(ks)
         self.count = {k: np.zeros(grams.count, np.int64) for k in ks}
         self.document = {k: np.full(grams.count, -1, np.int64) for k in ks}
-        self._has = {k: _tables(grams, k) for k in ks}
+        self._has = {k: _table(grams, k) for k in ks}
 
     def see(self, block: Block, k: int, positions: np.ndarray, nodes: np.ndarray) -> None:
         if k not in self.count or not len(positions):
             return
-        size = self._has[k][0].shape[0]
+        size = self._has[k].shape[0]
         bits = int(size).bit_length()
         keys = (block.document.take(positions) << bits) | nodes
         keys.sort()
         keys = keys[np.append(True, keys[1:] != keys[:-1])]  # how often a document has it does not count
         documents, grams = keys >> bits, keys & ((1 << bits) - 1)
         ends = np.searchsorted(documents, np.arange(block.size + 1))
-        begin = 0
-        for table in self._has[k]:
-            # 1 where a document (row) has a k-gram (column), times 1 where a k-gram is in a story.
-            shared = sparse.csr_array((np.ones(len(grams), table.dtype), grams, ends), (block.size, size)) @ table
-            row = shared.argmax(axis=0)
-            self._take(k, begin, shared[row, np.arange(len(row))], block.first + row)
-            begin += len(row)
+        # 1 where a document (row) has a k-gram (column), times 1 where a k-gram is in a story.
+        has = sparse.csr_array((np.ones(len(grams), np.int32), grams, ends), (block.size, size))
+        shared = (has @ self._has[k]).toarray()
+        row = shared.argmax(axis=0)
+        self._take(k, shared[row, np.arange(len(row))], block.first + row)
 
     def merge(self, other: "Best") -> None:
         for k in self.count:
-            self._take(k, 0, other.count[k], other.document[k])
+            self._take(k, other.count[k], other.document[k])
 
-    def _take(self, k: int, begin: int, count: np.ndarray, document: np.ndarray) -> None:
-        mine = self.count[k][begin : begin + len(count)]
-        better = count > mine
-        mine[better] = count[better]
-        self.document[k][begin : begin + len(count)][better] = document[better]
+    def _take(self, k: int, count: np.ndarray, document: np.ndarray) -> None:
+        better = count > self.count[k]
+        self.count[k][better] = count[better]
+        self.document[k][better] = document[better]
 
 
 class Spans:
@@ -133,14 +129,7 @@ def search(
     return {k: nearest(grams, best, k) for k in ks}, longest(corpus, grams, spans)
 
 
-def _tables(grams: Grams, k: int) -> list[np.ndarray]:
-    """[nodes of level k, at most _FEW stories] each: 1 where the story has the k-gram."""
+def _table(grams: Grams, k: int) -> sparse.csr_array:
+    """int32 [nodes of level k, stories]: 1 where the story has the k-gram."""
     story, node = grams.stories_of(k)
-    kind = np.int16 if grams.longest < 2**15 else np.int32  # what a sum may reach
-    tables = []
-    for begin in range(0, grams.count, _FEW):
-        table = np.zeros((grams.level(k).size, min(_FEW, grams.count - begin)), kind)
-        here = (story >= begin) & (story < begin + _FEW)
-        table[node[here], story[here] - begin] = 1
-        tables.append(table)
-    return tables
+    return sparse.csr_array((np.ones(len(node), np.int32), (node, story)), (grams.level(k).size, grams.count))

@@ -11,6 +11,7 @@ from eval.figures import HELD_OUT, SHOWN, beginnings, ending_ids, figures
 from eval.grams import corpus_of
 from eval.records import STORY, Completion
 from eval.rouge import rouge
+from tests.eval.corpora import grams
 from tests.expect import refused
 from tests.texts import stories
 from tsjax.shards import open_shards
@@ -122,6 +123,15 @@ def test_nearest_stories_are_shown_as_text(found, shards):
         one = next(one for one in completions if one.id == pair["id"])
         assert one.text == pair["completion"] and one.model == pair["model"]
     assert all(pair["precision"] == 1.0 and pair["copied_tokens"] > 20 for pair in figs["fig18"][:SHOWN])
+    # Those of the other model: the highest of all its endings, compared one by one.
+    new = [one for one in completions if one.model == "new" and one.k == 0]
+    pairs = [
+        set(grams(ids, 2)) for ids in ending_ids(shards.tokenizer(), [o.prompt for o in new], [o.text for o in new])
+    ]
+    train = corpus_of(shards)
+    told = [set(grams(train.document(i).tolist(), 2)) for i in range(len(train.starts))]
+    best = sorted((max(len(mine & theirs) for theirs in told) / len(mine) for mine in pairs), reverse=True)
+    assert [pair["precision"] for pair in figs["fig18"][SHOWN:]] == best[:SHOWN] != best[-SHOWN:]
 
 
 def test_plain_json_and_independent_of_workers(found, shards):

@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import eval.grams
-import eval.nearest
 from eval.grams import Grams
 from eval.nearest import Span, search
 from tests.eval.corpora import DOCUMENTS, STORIES, corpus, grams, longest_common
@@ -19,13 +18,11 @@ from tests.eval.corpora import DOCUMENTS, STORIES, corpus, grams, longest_common
     st.integers(0, 2),
     st.integers(1, 3),
     st.sampled_from([1, 5, 1 << 15]),
-    st.sampled_from([2, 128]),
 )
-def test_equals_a_search_one_by_one(documents, stories, gap, workers, block, few):
+def test_equals_a_search_one_by_one(documents, stories, gap, workers, block):
     where = corpus(documents, gap=gap)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(eval.grams, "_BLOCK", block)
-        patch.setattr(eval.nearest, "_FEW", few)
         near, spans = search(where, Grams(stories), ks=(1, 2, 3), workers=workers)
     for k, found in near.items():
         for ids, one in zip(stories, found, strict=True):

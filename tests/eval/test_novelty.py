@@ -51,11 +51,11 @@ def test_a_key_is_found_where_it_is_and_nowhere_else(keys, others):
 def test_keys_that_want_one_slot_are_told_apart():
     """Linear probing, with keys chosen so that half of them begin at one slot."""
     factor, pool = 0x9E3779B97F4A7C15, np.arange(1, 400_000, dtype=np.int64)
-    home = (pool.view(np.uint64) * np.uint64(factor)) >> np.uint64(64 - 10)
-    crowd = pool[home == 1023]  # the last slot: probing goes on at the first
-    keys = np.sort(np.concatenate([crowd[:64], pool[home == 3][:32], pool[home == 500][:32]]))
+    home = (pool.view(np.uint64) * np.uint64(factor)) >> np.uint64(64 - 9)
+    crowd = pool[home == 511]  # the last slot: probing goes on at the first
+    keys = np.sort(np.concatenate([crowd[:64], pool[home == 3][:32], pool[home == 250][:32]]))
     level = Level(keys, keys, keys)
-    assert len(level._table[0]) == 1024
+    assert len(level._table[0]) == 512
     assert level.find(keys).tolist() == list(range(len(keys)))
     assert (level.find(np.concatenate([crowd[64:200], pool[home == 4][:100]])) == -1).all()
 
