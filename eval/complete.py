@@ -68,7 +68,7 @@ def complete(
         )
     if batch < 1:
         raise UserError(expected="a batch of at least 1", found=str(batch), todo="change it")
-    for trained in _opened(model, checkpoints):
+    for trained in opened(model, checkpoints):
         called = name or (model.resolve().name.removesuffix(".bin") if isinstance(model, Path) else "model")
         yield from _of_one(trained, called, prompts, count, how, batch, skip)
 
@@ -97,7 +97,7 @@ def key(one: Completion) -> Key:
 
 def fitting(prompts: PromptSet, model: Trained | Path) -> PromptSet:
     """The prompts that the model can read and has room to go on from; the set's note says how many are left out."""
-    (trained,) = _opened(model, ())
+    (trained,) = opened(model, ())
     rows = trained.tokenizer.encode([prompt.text for prompt in prompts.prompts])
     good = [
         prompt
@@ -126,7 +126,7 @@ def _decoding(asked: dict[str, Any]) -> Decoding:
     return Decoding(**asked)
 
 
-def _opened(model: Trained | Path, checkpoints: Sequence[int] | str) -> Iterator[Trained]:
+def opened(model: Trained | Path, checkpoints: Sequence[int] | str) -> Iterator[Trained]:
     a_run = isinstance(model, Path) and (model / "config.json").exists()
     if checkpoints and (not a_run or (isinstance(checkpoints, str) and checkpoints != ALL)):
         raise UserError(expected=f"steps, or {ALL!r}, of the checkpoints of a run folder", found=repr(checkpoints),

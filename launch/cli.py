@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from launch import environment, generate, ordering, processes
+from launch import environment, generate, judge, ordering, processes
 from tsjax.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INTERRUPTED, EXIT_REQUEUE, UserError
 from tsjax.stop import Stop
 
@@ -102,6 +102,15 @@ def make_parser() -> Parser:
              "tsjax eval runs/1m --data data/v2", computes=True)  # fmt: skip
     p.add_argument("run", type=Path, help="run folder")
     p.add_argument("--data", type=Path, help="shard folder (default: the one the run was trained on)")
+
+    p = verb("judge", "Models side by side: their stories graded by a judge, measured without one, and a report.",
+             judge.EXAMPLE, computes=True)  # fmt: skip
+    judge.judge_arguments(p)
+
+    p = verb("report", "The report of a study, made anew from what is in its folder.",
+             "tsjax report studies/sizes --compare paper")  # fmt: skip
+    p.add_argument("study", type=Path, help="folder of tsjax judge")
+    p.add_argument("--compare", choices=("paper",), help="the published numbers of the matching shapes beside")
 
     p = verb("bench", "Speed on this machine, against peers where they are installed; results as a table or JSON.",
              "tsjax bench step --rounds 15 --json step.json", computes=True)  # fmt: skip
@@ -237,6 +246,10 @@ def run_verb(arguments: argparse.Namespace, overrides: list[str]) -> int:
             from launch.evaluation import print_loss
 
             print_loss(arguments.run, arguments.data)
+        case "judge":
+            return judge.judge(arguments)
+        case "report":
+            return judge.report(arguments)
         case "bench":
             from launch.bench import bench
 

@@ -1,0 +1,167 @@
+"""`tsjax judge` and `tsjax report`: models side by side, graded or at least measured, and the page that shows it."""
+
+import argparse
+import asyncio
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from launch.ordering import DOLLAR
+from tsjax.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_REQUEUE, UserError
+
+EXAMPLE = """tsjax judge runs/1m runs/8m --out studies/sizes
+  tsjax judge runs/1m runs/8m --model gpt-6-sol --estimate --out studies/sizes
+  tsjax judge runs/1m runs/8m --model gpt-6-sol --cap 5 --compare paper --out studies/sizes"""
+
+
+def judge_arguments(p: argparse.ArgumentParser) -> None:
+    p.add_argument("runs", nargs="*", type=Path, help="run folders, or llama2.c .bin files; none: what --out holds")
+    p.add_argument("--out", type=Path, required=True, help="folder of the study; the same command continues")
+    p.add_argument("--prompts", nargs="+", default=["stories", "knowledge", "reasoning", "context"], help="stories, knowledge, "
+                   "reasoning, context, released (the 44 of TinyStories, from the Hub), files, hf:// addresses")  # fmt: skip
+    p.add_argument("--instruct", metavar="DATA", help="also 50 instructions from the held-out rows of an Instruct corpus")
+    p.add_argument("--completions", nargs="+", type=Path, default=[], help="JSONL of other models: model, prompt, text")
+    p.add_argument("--k", type=int, help="completions of each prompt (default 10; greedy and beam 1)")
+    p.add_argument("--decoding", choices=("sample", "greedy", "beam"), default="sample")
+    p.add_argument("--temperature", type=float, default=1.0)
+    p.add_argument("--max-new", type=int, default=256)
+    p.add_argument("--cut-at-repeat", action="store_true", help="cut texts at the first repeated run of four words")
+    p.add_argument("--checkpoints", action="store_true", help="every checkpoint that the runs kept: learning curves")
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--data", type=Path, help="the runs' shard folder: what they learned by heart (Figs 14 to 18)")
+    p.add_argument("--reference", type=Path, help="another run, whose likelihood of the texts is a metric")
+    p.add_argument("--compare", choices=("paper",), help="the published numbers of the matching shapes beside")
+
+    g = p.add_argument_group("the judge; without it, only what needs no key")
+    g.add_argument("--model", help="as the server calls it")
+    g.add_argument("--cap", type=float, metavar="USD", help="never spend more")
+    g.add_argument("--estimate", action="store_true", help="what judging will cost; nothing is sent")
+    g.add_argument("--mode", choices=("calibrated", "paper"), default="calibrated")
+    g.add_argument("--repeats", type=int, default=3, help="judgements of each completion (default 3)")
+    g.add_argument("--backend", choices=("chat", "responses", "batch"), default="chat")
+    g.add_argument("--base-url")
+    g.add_argument("--key-env", metavar="NAME")
+    g.add_argument("--tier", choices=("standard", "flex"), default="standard")
+    g.add_argument("--prices", type=Path)
+    g.add_argument("--free", action="store_true", help="the server costs nothing")
+    g.add_argument("--concurrency", type=int, default=128)
+
+
+def judge(arguments: argparse.Namespace) -> int:
+    from eval.held_out import instruct_sets
+    from eval.prompts import load
+    from eval.study import Study, Writing
+
+    sets = [load(where) for where in arguments.prompts]
+    if arguments.instruct:
+        sets.append(instruct_sets(arguments.instruct))
+    decoding = {"mode": arguments.decoding, "max_new": arguments.max_new, "seed": arguments.seed,
+                "cut_at_repeat": arguments.cut_at_repeat}  # fmt: skip
+    if arguments.decoding == "sample":
+        decoding["temperature"] = arguments.temperature
+    study = Study(arguments.out)
+    try:
+        began = time.monotonic()
+        how = Writing(arguments.k, "all" if arguments.checkpoints else (), decoding)
+        made = study.write(arguments.runs, sets, how)
+        if arguments.completions:
+            study.add(arguments.completions, sets)
+        print(f"{made:,} texts written, {len(study.completions):,} in {arguments.out} ({time.monotonic() - began:.0f} s)")
+        if not study.completions:
+            raise UserError(expected="runs, or completions of other models", found="neither", todo="name at least one run")
+        order = order_of(arguments, study) if arguments.model else None
+        if order and arguments.estimate:
+            print_estimate(order)
+            return EXIT_DONE
+        if arguments.runs:
+            study.measure(arguments.runs, arguments.reference)
+        if arguments.data:
+            study.memorised(arguments.runs, arguments.data, arguments.seed)
+        code = grade(study, order) if order else EXIT_DONE
+        study.graded()
+        show(study.report(arguments.compare or ""), arguments.out)
+        return code
+    finally:
+        study.close()
+
+
+def report(arguments: argparse.Namespace) -> int:
+    from eval.study import COMPLETIONS, Study
+
+    if not (arguments.study / COMPLETIONS).exists():
+        raise UserError(expected=f"a study in {arguments.study}", found="no completions", todo="run tsjax judge first")
+    study = Study(arguments.study)
+    try:
+        study.graded()
+        show(study.report(arguments.compare or ""), arguments.study)
+    finally:
+        study.close()
+    return EXIT_DONE
+
+
+def order_of(arguments: argparse.Namespace, study: Any) -> Any:
+    from eval.judge import Judging
+
+    cap = None if arguments.cap is None else round(arguments.cap * DOLLAR)
+    return Judging(
+        docket=study.docket(), model=arguments.model, mode=arguments.mode, repeats=arguments.repeats, seed=arguments.seed,
+        cap=cap, backend=arguments.backend, base_url=arguments.base_url, key_env=arguments.key_env, tier=arguments.tier,
+        prices=arguments.prices, free=arguments.free, concurrency=arguments.concurrency,
+    )  # fmt: skip
+
+
+def print_estimate(order: Any) -> None:
+    from data_gen.prices import dollars
+    from eval.judge import judge_estimate
+
+    found = judge_estimate(order)
+    print(f"judgements   {found.judgements:,} in {found.calls:,} calls, {found.most_calls:,} at most")
+    print(f"tokens       about {found.input_tokens:,} in, {found.output_tokens:,} out")
+    print(f"cost         likely {dollars(found.likely)}, from {dollars(found.low)} to {dollars(found.high)}; "
+          f"worst case {dollars(found.worst)} (prices of {order.price_table.date})")  # fmt: skip
+
+
+def grade(study: Any, order: Any) -> int:
+    """Lets the judge work until it is done or stopped; the exit code."""
+    from data_gen.engine import DONE
+    from data_gen.prices import dollars
+
+    with study.judge(order) as going:
+        if going.restored:
+            print(f"{going.restored:,} answers of the judge are there already")
+
+        async def drive() -> dict[str, Any]:
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, going.stop, number.name)
+            try:
+                return await going.run()
+            finally:
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    loop.remove_signal_handler(number)
+
+        manifest = asyncio.run(drive())
+    why, cost = manifest["stopped"], manifest["cost_usd"]
+    missing, paid, doubt = sum(manifest["missing"].values()), *(round(cost[k] * DOLLAR) for k in ("settled", "doubtful"))
+    print(f"{manifest['grades']:,} judgements, {missing:,} without grades, {dollars(paid)} paid, {dollars(doubt)} possibly billed")
+    if why == DONE:
+        return EXIT_DONE
+    if why in ("SIGINT", "SIGTERM"):
+        print("saved; the same command continues")
+        return EXIT_INTERRUPTED if why == "SIGINT" else EXIT_REQUEUE
+    raise UserError(expected="all judgements", found=why, todo="mend that, or raise --cap, and run the same command again")
+
+
+def show(report: dict[str, Any], out: Path) -> None:
+    """The table of grades, or of the most telling metrics, and where the page is."""
+    dimensions = report["dimensions"]
+    for warning in report["warnings"]:
+        print(f"warning: {warning}")
+    for model in report["models"]:
+        said = []
+        for name in dimensions:
+            if found := (model.get("grades") or {}).get(name):
+                said.append(f"{name} {found['mean']:.2f} ({found['low']:.2f} to {found['high']:.2f})")
+        print(f"{model['model']:<24}" + ("  ".join(said) or "not graded"))
+    print(f"{out / 'report.html'} shows it all; not measured: {len(report['not_measured'])} things, listed there")
