@@ -1,6 +1,6 @@
 """Time and memory of the whole memorisation analysis: 100 stories against a training set of any size.
 
-    python -m benchmarks.novelty --tokens 500e6 --json benchmarks/results/novelty.json
+    python -m benchmarks.novelty --tokens 500e6 --json benchmarks/results/2026-11-21-novelty.json
 
 The corpus: as many offline-writer stories as --stories says, tokenized, and repeated until there are enough tokens, each
 time with the vocabulary permuted within ids of like frequency and the stories rotated by a random number of tokens, so that
