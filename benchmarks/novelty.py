@@ -1,13 +1,13 @@
 """Time and memory of the whole memorisation analysis: 100 stories against a training set of any size.
 
-    python -m benchmarks.novelty --tokens 500e6 --json benchmarks/results/novelty.json
+    python -m benchmarks.novelty --tokens 500e6 --json benchmarks/results/2026-11-21-novelty.json
 
 The corpus: as many offline-writer stories as --stories says, tokenized, and repeated until there are enough tokens, each
 time with the vocabulary permuted within ids of like frequency and the stories rotated by a random number of tokens, so that
-copies of one story share hardly more than stories do. One pass counts all k-grams up to 10, finds the nearest story
+no repeat is the corpus over again. One pass counts all k-grams up to 10, finds the nearest story
 for k = 2 and 3 and the longest copied span. Half of the 100 stories are the offline writer's own with another seed, which
-share nearly all short k-grams with the corpus (the slow case); half are the same with their words shuffled; and --planted of
-them have a run of known length copied from a random place of the corpus, which must be found. Memory is the peak of the
+share nearly all short k-grams with the corpus (the slow case); half are further ones with their tokens shuffled; and --planted
+of them have a run of known length copied from a random place of the corpus, which must be found. Memory is the peak of the
 process (VmHWM) with the corpus, and before it was analysed.
 """
 

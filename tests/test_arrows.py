@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "eval": {"tsjax", "data_gen"},
     "configs": {"tsjax"},
     "launch": {"tsjax", "data_gen", "eval"},
-    "benchmarks": {"tsjax", "data_gen", "launch"},
+    "benchmarks": {"tsjax", "data_gen", "eval", "launch"},
 }
 SOURCES = [p for folder in MAY_IMPORT for p in sorted((ROOT / folder).rglob("*.py"))]
 
