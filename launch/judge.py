@@ -144,7 +144,8 @@ def grade(study: Any, order: Any) -> int:
         manifest = asyncio.run(drive())
     why, cost = manifest["stopped"], manifest["cost_usd"]
     missing, paid, doubt = sum(manifest["missing"].values()), *(round(cost[k] * DOLLAR) for k in ("settled", "doubtful"))
-    print(f"{manifest['grades']:,} judgements, {missing:,} without grades, {dollars(paid)} paid, {dollars(doubt)} possibly billed")
+    money = f"{dollars(paid)} paid, {dollars(doubt)} possibly billed"
+    print(f"{manifest['grades']:,} judgements, {missing:,} without grades, {money}")
     if why == DONE:
         return EXIT_DONE
     if why in ("SIGINT", "SIGTERM"):
