@@ -4,8 +4,9 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from statistics import NormalDist, fmean, stdev
+from statistics import fmean, stdev
 
+from eval.intervals import t_quantile
 from eval.records import Grade
 from tsjax.errors import UserError
 
@@ -68,17 +69,5 @@ def _means(grades: Iterable[Grade]) -> dict[tuple[str, str], dict[str, float]]:
 def _shift(by_prompt: Mapping[str, list[float]], level: float) -> Shift:
     means = [fmean(differences) for differences in by_prompt.values()]
     shift, se = fmean(means), stdev(means) / math.sqrt(len(means))
-    half = student(1 - (1 - level) / 2, len(means) - 1) * se
+    half = t_quantile(1 - (1 - level) / 2, len(means) - 1) * se
     return Shift(shift, se, shift - half, shift + half, len(means), sum(map(len, by_prompt.values())))
-
-
-def student(probability: float, freedom: int) -> float:
-    """Quantile of Student's t, by the series in 1 / `freedom` (Fisher and Cornish): to 0.3 % from 9 degrees of freedom on."""
-    z, v = NormalDist().inv_cdf(probability), float(freedom)
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return z + sum(term / v**n for n, term in enumerate(terms, 1))
