@@ -55,4 +55,3 @@ def test_too_few_in_common_are_refused():
         drift(graded(1), [])
 
 
-@pytest.mark.parametrize("freedom", [9, 20, 49, 200])
