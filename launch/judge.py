@@ -60,6 +60,10 @@ def judge(arguments: argparse.Namespace) -> int:
                 "cut_at_repeat": arguments.cut_at_repeat}  # fmt: skip
     if arguments.decoding == "sample":
         decoding["temperature"] = arguments.temperature
+    if arguments.data:
+        from tsjax.shards import open_shards
+
+        open_shards(arguments.data)  # refused before any text is written
     study = Study(arguments.out)
     try:
         began = time.monotonic()
