@@ -22,7 +22,7 @@ def foreign(path: Path, prompts: PromptSet | None = None, *, cut_at_repeat: bool
     """
     path = Path(path)
     try:
-        lines = path.read_text("utf-8-sig").splitlines()
+        lines = path.read_text("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(expected=f"JSON lines in UTF-8 at {path}", found=" ".join(str(error).split()),
                         todo="check the path") from error  # fmt: skip

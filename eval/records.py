@@ -108,7 +108,7 @@ def read_lines(path: Path, kind: type[T]) -> Iterator[T]:
     """The records of a file. Fields that `kind` does not have are passed over. UserError names the line that is none."""
     known = {one.name for one in dataclasses.fields(kind)}
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as e:
         raise UserError(
             expected=f"JSON lines in UTF-8 at {path}", found=" ".join(str(e).split()), todo="check the path"

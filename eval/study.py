@@ -1,25 +1,28 @@
 """A study: models side by side in one folder: what they wrote, what it measures, how it was graded, and the report.
 
-completions.jsonl, prompts.jsonl    what was asked and written
-models.json, metrics.json, marking.json, figures.json    what needs no key
-judge-NAME/                         the runs of the judges
-grades.jsonl, statistics.json, anchors.json, agreement.json, power.json, cost.json
-report.json, report.html
+- study.json: what may not change while it lives
+- prompts.jsonl, completions.jsonl, endings.jsonl: what was asked and written
+- models.json, metrics.json, marking.json, figures.json: what needs no key
+- judge-NAME-MODE-PART/: the runs of the judges
+- grades.jsonl, statistics.json, anchors.json, agreement.json, cost.json, settings.json: what came of them
+- report.json, report.html
 """
 
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from data_gen import job as jobs
+from data_gen.engine import DONE
 from data_gen.offline import write_story
-from data_gen.senders import Sender
-from eval import anchors, diversity, marking, offline, stats, variance
+from data_gen.run_folder import spent
+from eval import anchors, diversity, marking, offline, stats
 from eval.docket import Docket
 from eval.foreign import foreign
-from eval.judge import JudgeRun, Judging
+from eval.judge import Judging
 from eval.prompts import PromptSet
 from eval.records import INSTRUCT, STORY, Completion, Grade, Prompt, read_lines, write_lines
 from eval.report import make_report, read_inputs
@@ -28,21 +31,16 @@ from tsjax.errors import UserError
 from tsjax.lock import LOCK, lock
 
 COMPLETIONS, GRADES, PROMPTS = "completions.jsonl", "grades.jsonl", "prompts.jsonl"
+STUDY, ENDINGS = "study.json", "endings.jsonl"
 ANCHOR_STORIES, ANCHOR_SEED = 40, 99  # stories of the offline writer that anchors are made of
-SIZES = [(44, 1, 1), (44, 3, 1), (44, 10, 1), (44, 10, 3), (100, 10, 1), (200, 10, 1)]  # of the power table
-
-
-@dataclass(frozen=True)
-class Writing:
-    """How models write: `k` completions of each prompt (None: 10 sampled ones, 1 otherwise), and how they are decoded."""
-
-    k: int | None = None
-    checkpoints: Sequence[int] | str = ()
-    decoding: Mapping[str, Any] | None = None
+STORIES = (STORY, INSTRUCT)
+SETTINGS = ("model", "mode", "rubric", "rubric_hash", "repeats", "seed", "host")
 
 
 class Study:
-    """The folder `out`, held by this process until `close`."""
+    """The folder `out`, held by this process until `close`. study.json holds what may not change while it lives: how texts
+    are written, the prompts, the weights of each model, and which judge makes the table (the first by name that was asked).
+    """
 
     def __init__(self, out: Path):
         self.out = out
@@ -51,6 +49,8 @@ class Study:
     def close(self) -> None:
         (self.out / LOCK).unlink(missing_ok=True)
         self._lock.close()
+        if not any(self.out.iterdir()):
+            self.out.rmdir()
 
     @property
     def completions(self) -> list[Completion]:
@@ -62,34 +62,67 @@ class Study:
         path = self.out / PROMPTS
         return list(read_lines(path, Prompt)) if path.exists() else []
 
-    def write(self, runs: Sequence[Path], sets: Sequence[PromptSet], how: Writing) -> int:
-        """Lets each model go on from each prompt, as far as that is not done yet; how many texts were made."""
-        from eval.complete import complete_to, fitting
+    def kept(self) -> dict[str, Any]:
+        return self._read(STUDY, {"models": {}})
 
-        names = [run.resolve().name for run in runs]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise UserError(expected="runs in folders of different names", found=f"{twice[0]} twice", todo="rename one")
-        known = {prompt.id: prompt for prompt in self.prompts}
-        known |= {prompt.id: prompt for one in sets for prompt in one.prompts}
-        write_lines(self.out / PROMPTS, known.values())
+    def keep(self, **settings: Any) -> None:
+        """UserError where the study was begun with other settings."""
+        kept = self.kept()
+        for name, value in settings.items():
+            if kept.setdefault(name, value) != value:
+                raise UserError(
+                    expected=f"{name} {kept[name]}, with which the study in {self.out} was begun", found=str(value),
+                    todo="choose another --out: what differs in it can't be compared",
+                )  # fmt: skip
+        write_json(self.out / STUDY, kept)
+
+    def write(self, runs: Sequence[Path], sets: Sequence[PromptSet], k: int | None, decoding: Mapping[str, Any]) -> int:
+        """Lets each model go on from each prompt, as far as that is not done yet; how many texts were made.
+
+        k: completions of each beginning (None: 10 sampled ones, 1 otherwise). The three families are decoded greedily, as
+        in the paper. UserError for other weights, prompts or settings than the study was begun with.
+        """
+        from eval.complete import complete_to, fingerprint, fitting, opened
+
+        stories = [one.name for one in sets if one.prompts[0].kind in STORIES]
+        if len(stories) > 1:
+            raise UserError(expected="one set of beginnings", found=", ".join(stories), todo="make a study of each")
+        weights = {name_of(run): fingerprint(next(opened(run, ()))) for run in runs}
+        if len(weights) < len(runs):
+            raise UserError(expected="runs of different names", found="one name twice", todo="rename one")
+        self.keep(k=k, decoding=dict(decoding), sets={one.name: one.hash for one in sets})
+        kept = self.kept()
+        for name, found in weights.items():
+            if kept["models"].setdefault(name, found) != found:
+                raise UserError(
+                    expected=f"the weights of {name} with which the study in {self.out} was begun", found="others",
+                    todo="choose another --out, or rename the run: two models of one name can't be told apart",
+                )  # fmt: skip
+        write_json(self.out / STUDY, kept)
+        write_lines(self.out / PROMPTS, [prompt for one in sets for prompt in one.prompts])
         made = 0
         for run in runs:
             for one in sets:
-                decoding = dict(how.decoding or {})
-                count = how.k
-                if one.prompts[0].kind not in (STORY, INSTRUCT):  # marked greedily, as in the paper
-                    decoding, count = {"mode": "greedy", "max_new": 32}, 1
-                made += complete_to(
-                    self.out / COMPLETIONS, run, fitting(one, run), k=count, checkpoints=how.checkpoints, **decoding
-                )
+                family = one.prompts[0].kind not in STORIES
+                how = {"mode": "greedy", "max_new": 32} if family else dict(decoding)
+                try:
+                    fits = fitting(one, run)
+                except UserError:
+                    print(f"{name_of(run)}: no prompt of {one.name} fits it")
+                    continue
+                if fits.note:
+                    print(f"{name_of(run)}: {fits.note}")
+                made += complete_to(self.out / COMPLETIONS, run, fits, k=1 if family else k, name=name_of(run), **how)
         return made
 
-    def add(self, paths: Sequence[Path], sets: Sequence[PromptSet]) -> None:
-        """Takes in completions of other models; those that are there already are not taken twice."""
-        have = {one.id: one for one in self.completions}
+    def add(self, paths: Sequence[Path], sets: Sequence[PromptSet], cut_at_repeat: bool) -> None:
+        """Takes in completions of other models, of any of the sets; one text for each prompt and k of a model."""
+        owner = {prompt.id: one.hash for one in sets for prompt in one.prompts}
+        everything = PromptSet("all", "", tuple(prompt for one in sets for prompt in one.prompts))
+        have = {(one.model, one.prompt_id, one.k): one for one in self.completions}
         for path in paths:
-            for one in sets[:1] or (None,):
-                have |= {found.id: found for found in foreign(path, one)}
+            for found in foreign(path, everything, cut_at_repeat=cut_at_repeat):
+                have[found.model, found.prompt_id, found.k] = replace(found, prompts=owner[found.prompt_id])
         write_lines(self.out / COMPLETIONS, have.values())
 
     def measure(self, runs: Sequence[Path], reference: Path | None = None) -> None:
@@ -98,84 +131,101 @@ class Study:
         from eval.likelihood import Scorer
 
         scorer = Scorer(next(opened(reference, ()))) if reference else None
-        metrics, prompts = [], self.prompts
+        prompts = self.prompts
+        metrics: list[dict[str, Any]] = []
+        rows: list[dict[str, Any]] = []
         for model, texts in self._by_model().items():
-            found = offline.offline(texts, prompts, scorer)
-            more = diversity.diversity(model, [one.text for one in texts if one.kind == STORY])
+            stories, others = ([one for one in texts if (one.kind in STORIES) == side] for side in (True, False))
+            found = offline.offline(stories or others, prompts, scorer)
+            if stories and others:
+                marked = offline.offline(others, prompts)
+                found |= {key: marked[key] for key in ("marks", "marking")}
+            more = diversity.diversity(model, [one.text for one in stories])
             found["metrics"] |= more["metrics"]
             found["missing"] |= more["missing"]
             metrics.append(found)
+            rows += [row | {"how": "of texts"} for row in found["marking"]]
         write_json(self.out / "metrics.json", metrics)
-        rows: list[dict[str, Any]] = []
-        told: list[dict[str, Any]] = []
+        told = {model: {"model": model} for model in self._by_model()}
+        told |= {row["model"]: row for row in self._read("models.json", [])}
+        marks = [row for row in self._read("marking.json", []) if row["how"] == "by probability"]
         for run in runs:
-            trained = next(opened(run, ()))
-            name = run.resolve().name.removesuffix(".bin")
-            marks = marking.mark_prompts(Scorer(trained), [prompt for prompt in prompts if prompt.accepted])
-            rows += [row | {"how": "by probability"} for row in marking.totals(marks, name)]
-            rows += [row | {"how": "of texts"} for one in metrics if one["model"] == name for row in one["marking"]]
-            told.append({"model": name, **about(run, trained)})
-        known = {row["model"] for row in told}
-        told += [{"model": model} for model in self._by_model() if model not in known]
-        write_json(self.out / "marking.json", rows)
-        write_json(self.out / "models.json", told)
+            trained, name = next(opened(run, ())), name_of(run)
+            told[name] = {"model": name, **about(run, trained)}
+            by_probability = marking.mark_prompts(Scorer(trained), [prompt for prompt in prompts if prompt.accepted])
+            marks = [row for row in marks if row["model"] != name]
+            marks += [row | {"how": "by probability"} for row in marking.totals(by_probability, name)]
+        write_json(self.out / "marking.json", marks + rows)
+        write_json(self.out / "models.json", list(told.values()))
 
     def memorised(self, runs: Sequence[Path], data: Path, seed: int = 0) -> None:
         """Figs 14 to 18: endings of training stories, by each run, against the whole of the shard folder `data`."""
-        from eval.complete import complete
+        from eval.complete import complete_to, fitting
         from eval.figures import beginnings, figures
         from tsjax.shards import open_shards
 
         shards = open_shards(data)
+        self.keep(data=shards.fingerprint)
         prompts, endings = beginnings(shards, seed=seed)
-        asked = PromptSet("endings", "", tuple(prompts))
-        written = [one for run in runs for one in complete(run, asked, k=1, seed=seed)]
-        write_json(self.out / "figures.json", figures(shards, endings, written, seed))
+        asked, path = PromptSet("endings", "", tuple(prompts)), self.out / ENDINGS
+        for run in runs:
+            complete_to(path, run, fitting(asked, run), k=1, seed=seed, name=name_of(run))
+        write_json(self.out / "figures.json", figures(shards, endings, list(read_lines(path, Completion)), seed))
 
-    def docket(self) -> Docket:
-        """What judges are to grade: the stories of all models, and the anchors."""
-        stories = [one for one in self.completions if one.kind in (STORY, INSTRUCT)]
+    def docket(self, model: str, mode: str) -> tuple[Path, Docket] | None:
+        """The folder of a judge's next part and what it is to grade; None where it has graded everything.
+
+        A part that was begun is finished as it is; what came into the study since then makes a new part.
+        """
+        covered: set[str] = set()
+        folders = sorted(self.out.glob(f"{_folder(model, mode)}-[0-9]*"), key=lambda path: int(path.name.rpartition("-")[2]))
+        for folder in folders:
+            docket = Docket.load(folder)
+            if not (folder / GRADES).exists() or jobs.load(folder, Judging).get("stopped") != DONE:
+                return folder, docket
+            covered |= {one.id for one in docket.completions}
+        stories = [one for one in self.completions if one.kind in STORIES and one.id not in covered]
         if not stories:
-            raise UserError(
-                expected=f"stories to grade in {self.out}", found="none", todo="name runs to complete prompts"
-            )
+            return None
         made = anchors.make_anchors([write_story(ANCHOR_SEED, n) for n in range(ANCHOR_STORIES)])
-        return Docket(stories, made, {prompt.id: prompt.asks for prompt in self.prompts if prompt.asks})
-
-    def judge_folder(self, model: str, mode: str) -> Path:
-        return self.out / f"judge-{re.sub(r'[^A-Za-z0-9.-]+', '-', model)}-{mode}"
-
-    def judge(self, order: Judging, sender: Sender | None = None) -> JudgeRun:
-        """The judge's run, to be run by whoever hears signals; then `graded`."""
-        return JudgeRun(self.judge_folder(order.model, order.mode), order, sender)
+        return self.out / f"{_folder(model, mode)}-{len(folders) + 1}", Docket(stories, made)
 
     def graded(self) -> None:
-        """Statistics of all judges' grades, made anew from their folders. The first judge by name makes the table."""
-        folders = sorted(path for path in self.out.glob("judge-*") if (path / GRADES).exists())
-        if not folders:
+        """Statistics of all judges' grades, made anew from their folders."""
+        judges: dict[str, list[Path]] = {}
+        for folder in sorted(self.out.glob("judge-*-*")):
+            if (folder / GRADES).exists():
+                judges.setdefault(folder.name.rpartition("-")[0], []).append(folder)
+        for stale in ("statistics", "anchors", "agreement", "cost", "settings"):
+            (self.out / f"{stale}.json").unlink(missing_ok=True)
+        (self.out / GRADES).unlink(missing_ok=True)
+        if not judges:
             return
-        grades = {folder: list(read_lines(folder / GRADES, Grade)) for folder in folders}
-        manifests = [json.loads((folder / "manifest.json").read_bytes()) for folder in folders]
-        first = grades[folders[0]]
-        write_lines(self.out / GRADES, first)
-        found = stats.statistics(first, stats.hundreds_of_words(self.completions))
-        write_json(self.out / "statistics.json", found)
-        verdict = manifests[0].get("anchor_verdict")
-        if verdict:
-            write_json(self.out / "anchors.json", verdict)
-        if len(folders) > 1:
-            write_json(
-                self.out / "agreement.json", stats.judge_agreement([g for some in grades.values() for g in some])
-            )
-        write_json(self.out / "power.json", power(found))
+        self.keep(judge=self.kept().get("judge") or min(judges))
+        main = self.kept()["judge"]
+        grades = {
+            judge: [grade for folder in folders for grade in read_lines(folder / GRADES, Grade)]
+            for judge, folders in judges.items()
+        }
+        write_lines(self.out / GRADES, [grade for some in grades.values() for grade in some])
+        if any(grade.scores for grade in grades[main] if not grade.anchor):
+            found = stats.statistics(grades[main], stats.hundreds_of_words(self.completions))
+            write_json(self.out / "statistics.json", found)
+        verdicts = {judge: _verdict(folders) for judge, folders in judges.items()}
+        write_json(self.out / "anchors.json", verdicts[main])
+        sound = [judge for judge in judges if verdicts[judge]["sound"]]
+        for judge in sorted(set(judges) - {*sound, main}):
+            print(f"{judge} is void, and left out: {'; '.join(verdicts[judge]['why'])}")
+        if len(sound) > 1:
+            write_json(self.out / "agreement.json", stats.judge_agreement([g for judge in sound for g in grades[judge]]))
+        bills = [spent(folder) for folders in judges.values() for folder in folders]
         write_json(self.out / "cost.json", {
-            "usd": sum(one["cost_usd"]["settled"] for one in manifests),
-            "usd_in_doubt": sum(one["cost_usd"]["doubtful"] for one in manifests),
-            "calls": sum(one["attempts"]["attempts"] for one in manifests),
+            "usd": sum(bill["cost_usd"]["settled"] for bill in bills),
+            "usd_in_doubt": sum(bill["cost_usd"]["doubtful"] for bill in bills),
+            "calls": sum(bill["attempts"]["attempts"] for bill in bills),
         })  # fmt: skip
         write_json(self.out / "settings.json", {
-            folder.name: {key: one.get(key) for key in ("model", "mode", "rubric", "rubric_hash", "repeats", "seed", "host")}
-            for folder, one in zip(folders, manifests, strict=True)
+            judge: {key: jobs.load(folders[0], Judging).get(key) for key in SETTINGS} for judge, folders in judges.items()
         })  # fmt: skip
 
     def report(self, compare: str = "") -> dict[str, Any]:
@@ -186,6 +236,10 @@ class Study:
         write_json(self.out / "report.json", report)
         write_html(report, self.out / "report.html")
         return report
+
+    def _read(self, name: str, otherwise: Any) -> Any:
+        path = self.out / name
+        return json.loads(path.read_bytes()) if path.exists() else otherwise
 
     def _by_model(self) -> dict[str, list[Completion]]:
         found: dict[str, list[Completion]] = {}
@@ -202,22 +256,33 @@ def about(run: Path, trained: Any) -> dict[str, Any]:
     result = run / "result.json"
     told = json.loads(result.read_bytes()) if result.exists() else {}
     return {
-        "run": run.resolve().name,
+        "run": name_of(run),
         "step": trained.step,
         "hidden": config.width,
         "layers": config.layers,
         "parameters": sum(int(value.size) for value in trained.params.values()),
         "loss": told.get("loss"),
         "bits_per_byte": told.get("bits_per_byte"),
+        "corpus": told.get("data"),
         "checkpoint": fingerprint(trained),
         "tokenizer": trained.tokenizer.fingerprint,
     }
 
 
-def power(found: Mapping[str, Any]) -> list[dict[str, float]]:
-    """Smallest differences that studies of other sizes would see, from the first model's components; none where unknown."""
-    for of in found["variance"].values():
-        for parts in of.values():
-            if all(parts.get(name) is not None for name in ("prompt", "completion")):
-                return variance.power_table(SIZES, parts)
-    return []
+def name_of(run: Path) -> str:
+    """What records call the model of a run folder or a file."""
+    return run.resolve().name.removesuffix(".bin")
+
+
+def _folder(model: str, mode: str) -> str:
+    return f"judge-{re.sub(r'[^A-Za-z0-9.]+', '_', model)}-{mode}"
+
+
+def _verdict(folders: Sequence[Path]) -> dict[str, Any]:
+    """That of the first part that failed; a part that was not finished proves nothing."""
+    found = [jobs.load(folder, Judging).get("anchor_verdict") for folder in folders]
+    if failed := [one for one in found if one and not one["sound"]]:
+        return failed[0]
+    if found[0] and all(found):
+        return found[0]
+    return {"sound": False, "why": ["the judge has not finished: its anchors are not all graded"]}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from launch.ordering import DOLLAR
-from tsjax.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_REQUEUE, UserError
+from tsjax.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INTERRUPTED, EXIT_REQUEUE, UserError
 
 EXAMPLE = """tsjax judge runs/1m runs/8m --out studies/sizes
   tsjax judge runs/1m runs/8m --model gpt-6-sol --estimate --out studies/sizes
@@ -18,16 +18,15 @@ EXAMPLE = """tsjax judge runs/1m runs/8m --out studies/sizes
 def judge_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("runs", nargs="*", type=Path, help="run folders, or llama2.c .bin files; none: what --out holds")
     p.add_argument("--out", type=Path, required=True, help="folder of the study; the same command continues")
-    p.add_argument("--prompts", nargs="+", default=["stories", "knowledge", "reasoning", "context"], help="stories, knowledge, "
-                   "reasoning, context, released (the 44 of TinyStories, from the Hub), files, hf:// addresses")  # fmt: skip
-    p.add_argument("--instruct", metavar="DATA", help="also 50 instructions from the held-out rows of an Instruct corpus")
+    p.add_argument("--prompts", nargs="+", default=["stories", "knowledge", "reasoning", "context"], help="one set of "
+                   "beginnings: stories, released (the 44 of TinyStories, from the Hub), a file, an hf:// address; and any of knowledge, "
+                   "reasoning, context")  # fmt: skip
     p.add_argument("--completions", nargs="+", type=Path, default=[], help="JSONL of other models: model, prompt, text")
-    p.add_argument("--k", type=int, help="completions of each prompt (default 10; greedy and beam 1)")
+    p.add_argument("--k", type=int, help="completions of each beginning (default 10; greedy and beam 1)")
     p.add_argument("--decoding", choices=("sample", "greedy", "beam"), default="sample")
     p.add_argument("--temperature", type=float, default=1.0)
     p.add_argument("--max-new", type=int, default=256)
     p.add_argument("--cut-at-repeat", action="store_true", help="cut texts at the first repeated run of four words")
-    p.add_argument("--checkpoints", action="store_true", help="every checkpoint that the runs kept: learning curves")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--data", type=Path, help="the runs' shard folder: what they learned by heart (Figs 14 to 18)")
     p.add_argument("--reference", type=Path, help="another run, whose likelihood of the texts is a metric")
@@ -35,7 +34,7 @@ def judge_arguments(p: argparse.ArgumentParser) -> None:
 
     g = p.add_argument_group("the judge; without it, only what needs no key")
     g.add_argument("--model", help="as the server calls it")
-    g.add_argument("--cap", type=float, metavar="USD", help="never spend more")
+    g.add_argument("--cap", type=float, metavar="USD", help="never spend more on a part of the study")
     g.add_argument("--estimate", action="store_true", help="what judging will cost; nothing is sent")
     g.add_argument("--mode", choices=("calibrated", "paper"), default="calibrated")
     g.add_argument("--repeats", type=int, default=3, help="judgements of each completion (default 3)")
@@ -49,13 +48,12 @@ def judge_arguments(p: argparse.ArgumentParser) -> None:
 
 
 def judge(arguments: argparse.Namespace) -> int:
-    from eval.held_out import instruct_sets
     from eval.prompts import load
-    from eval.study import Study, Writing
+    from eval.study import Study
 
+    if arguments.model is None and (arguments.estimate or arguments.cap is not None):
+        raise UserError(expected="--model, the judge", found="none", todo="name it, as its server calls it")
     sets = [load(where) for where in arguments.prompts]
-    if arguments.instruct:
-        sets.append(instruct_sets(arguments.instruct))
     decoding = {"mode": arguments.decoding, "max_new": arguments.max_new, "seed": arguments.seed,
                 "cut_at_repeat": arguments.cut_at_repeat}  # fmt: skip
     if arguments.decoding == "sample":
@@ -67,25 +65,30 @@ def judge(arguments: argparse.Namespace) -> int:
     study = Study(arguments.out)
     try:
         began = time.monotonic()
-        how = Writing(arguments.k, "all" if arguments.checkpoints else (), decoding)
-        made = study.write(arguments.runs, sets, how)
+        made = study.write(arguments.runs, sets, arguments.k, decoding)
         if arguments.completions:
-            study.add(arguments.completions, sets)
+            study.add(arguments.completions, sets, arguments.cut_at_repeat)
         print(f"{made:,} texts written, {len(study.completions):,} in {arguments.out} ({time.monotonic() - began:.0f} s)")
         if not study.completions:
             raise UserError(expected="runs, or completions of other models", found="neither", todo="name at least one run")
-        order = order_of(arguments, study) if arguments.model else None
-        if order and arguments.estimate:
-            print_estimate(order)
+        part = study.docket(arguments.model, arguments.mode) if arguments.model else None
+        if arguments.estimate:
+            print_estimate(order_of(arguments, part[1])) if part else print("nothing is left to grade")
             return EXIT_DONE
-        if arguments.runs:
-            study.measure(arguments.runs, arguments.reference)
-        if arguments.data:
+        study.measure(arguments.runs, arguments.reference)
+        if arguments.data and arguments.runs:
             study.memorised(arguments.runs, arguments.data, arguments.seed)
-        code = grade(study, order) if order else EXIT_DONE
+        code, why = EXIT_DONE, ""
+        while part and not why and code == EXIT_DONE:
+            code, why = grade(part[0], order_of(arguments, part[1]))
+            part = study.docket(arguments.model, arguments.mode)
         study.graded()
-        show(study.report(arguments.compare or ""), arguments.out)
-        return code
+        found = study.report(arguments.compare or "")
+        show(found, arguments.out)
+        if why:
+            todo = "mend that, or raise --cap, and run the same command again"
+            raise UserError(expected="all judgements", found=why, todo=todo)
+        return EXIT_BAD_INPUT if found["void"] and code == EXIT_DONE else code
     finally:
         study.close()
 
@@ -104,13 +107,13 @@ def report(arguments: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def order_of(arguments: argparse.Namespace, study: Any) -> Any:
+def order_of(arguments: argparse.Namespace, docket: Any) -> Any:
     from eval.judge import Judging
 
     cap = None if arguments.cap is None else round(arguments.cap * DOLLAR)
     return Judging(
-        docket=study.docket(), model=arguments.model, mode=arguments.mode, repeats=arguments.repeats, seed=arguments.seed,
-        cap=cap, backend=arguments.backend, base_url=arguments.base_url, key_env=arguments.key_env, tier=arguments.tier,
+        docket=docket, model=arguments.model, mode=arguments.mode, repeats=arguments.repeats, seed=arguments.seed, cap=cap,
+        backend=arguments.backend, base_url=arguments.base_url, key_env=arguments.key_env, tier=arguments.tier,
         prices=arguments.prices, free=arguments.free, concurrency=arguments.concurrency,
     )  # fmt: skip
 
@@ -126,12 +129,13 @@ def print_estimate(order: Any) -> None:
           f"worst case {dollars(found.worst)} (prices of {order.price_table.date})")  # fmt: skip
 
 
-def grade(study: Any, order: Any) -> int:
-    """Lets the judge work until it is done or stopped; the exit code."""
+def grade(folder: Path, order: Any) -> tuple[int, str]:
+    """Lets the judge work until it is done or stopped: the exit code, and why it can't go on."""
     from data_gen.engine import DONE
     from data_gen.prices import dollars
+    from eval.judge import JudgeRun
 
-    with study.judge(order) as going:
+    with JudgeRun(folder, order) as going:
         if going.restored:
             print(f"{going.restored:,} answers of the judge are there already")
 
@@ -151,22 +155,25 @@ def grade(study: Any, order: Any) -> int:
     money = f"{dollars(paid)} paid, {dollars(doubt)} possibly billed"
     print(f"{manifest['grades']:,} judgements, {missing:,} without grades, {money}")
     if why == DONE:
-        return EXIT_DONE
+        return EXIT_DONE, ""
     if why in ("SIGINT", "SIGTERM"):
         print("saved; the same command continues")
-        return EXIT_INTERRUPTED if why == "SIGINT" else EXIT_REQUEUE
-    raise UserError(expected="all judgements", found=why, todo="mend that, or raise --cap, and run the same command again")
+        return (EXIT_INTERRUPTED if why == "SIGINT" else EXIT_REQUEUE), ""
+    return EXIT_DONE, why
 
 
-def show(report: dict[str, Any], out: Path) -> None:
-    """The table of grades, or of the most telling metrics, and where the page is."""
-    dimensions = report["dimensions"]
-    for warning in report["warnings"]:
+def show(found: dict[str, Any], out: Path) -> None:
+    """The table of grades, and where the page is."""
+    for warning in found["warnings"]:
         print(f"warning: {warning}")
-    for model in report["models"]:
+    if found["void"]:
+        print("VOID: the judge failed its anchors (damaged stories whose order is known); its grades mean nothing")
+    for model in found["models"]:
         said = []
-        for name in dimensions:
-            if found := (model.get("grades") or {}).get(name):
-                said.append(f"{name} {found['mean']:.2f} ({found['low']:.2f} to {found['high']:.2f})")
+        for name in found["dimensions"]:
+            grades = (model.get("grades") or {}).get(name)
+            if grades and grades["mean"] is not None and not found["void"]:
+                spread = f" ({grades['low']:.2f} to {grades['high']:.2f})" if grades["low"] is not None else ""
+                said.append(f"{name} {grades['mean']:.2f}{spread}")
         print(f"{model['model']:<24}" + ("  ".join(said) or "not graded"))
-    print(f"{out / 'report.html'} shows it all; not measured: {len(report['not_measured'])} things, listed there")
+    print(f"{out / 'report.html'} shows it all; not measured: {len(found['not_measured'])} things, listed there")

@@ -241,7 +241,7 @@ def test_what_can_not_be_judged_is_refused():
         with pytest.raises(UserError):
             judged.order("http://127.0.0.1:1/v1", **change)
     with pytest.raises(UserError, match="recipes"):
-        judge_run(None, judged.order("", backend="offline"))
+        judge_run(None, judged.order("http://127.0.0.1:1/v1", backend="offline"))
     with pytest.raises(UserError, match="tsjax judge"):
         judge_run(None, judged.order("http://127.0.0.1:1/v1", cap=None))
 

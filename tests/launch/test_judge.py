@@ -1,10 +1,12 @@
 """`tsjax judge` and `tsjax report`, from runs and completions to the page, with a simulated judge behind the stub."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from eval.docket import Docket
 from eval.records import Completion, Grade, read_lines
 from eval.study import Study
 from tests.eval.judges import Judge, completions, truth_of
@@ -32,6 +34,13 @@ def prompts(others: Path) -> Path:
     return path
 
 
+def docket_of(out: Path):
+    study = Study(out)
+    _, docket = study.docket("gpt-6-luna", "calibrated")
+    study.close()
+    return docket
+
+
 def test_without_a_key_there_is_a_page_that_says_what_is_missing(tsjax, tmp_path, others):
     out = tmp_path / "study"
     code, text, err = tsjax("judge", "--completions", others, "--prompts", prompts(others), "--out", out)
@@ -47,9 +56,7 @@ def test_a_judge_ranks_models_at_its_price_and_goes_on_after_the_cap(tsjax, tmp_
     command = ["judge", "--completions", others, "--prompts", prompts(others), "--out", out, "--model", "gpt-6-luna",
                "--repeats", "2", "--key-env", "JUDGE_KEY"]  # fmt: skip
     assert tsjax(*command[:7])[0] == 0  # takes the completions in, so that the anchors' truth can be known
-    study = Study(out)
-    docket = study.docket()
-    study.close()
+    docket = docket_of(out)
     judge = Judge(truth_of(made, docket.anchors))
     with StubServer(Script(rules=(Rule("error_500", 0.1), Rule("length", 0.05, None))), answer=judge) as server:
         command += ["--base-url", server.url]
@@ -76,14 +83,12 @@ def test_a_judge_ranks_models_at_its_price_and_goes_on_after_the_cap(tsjax, tmp_
 def test_a_judge_that_obeys_its_texts_voids_the_study(tsjax, tmp_path, others):
     out = tmp_path / "study"
     assert tsjax("judge", "--completions", others, "--prompts", prompts(others), "--out", out)[0] == 0
-    study = Study(out)
-    docket = study.docket()
-    study.close()
+    docket = docket_of(out)
     with StubServer(answer=Judge(truth_of(completions(prompts=6, each=2), docket.anchors), obeys=True)) as server:
-        code, text, err = tsjax("judge", "--out", out, "--prompts", prompts(others), "--model", "gpt-6-luna", "--cap", "1",
+        code, text, _ = tsjax("judge", "--out", out, "--prompts", prompts(others), "--model", "gpt-6-luna", "--cap", "1",
                                 "--key-env", "JUDGE_KEY", "--base-url", server.url, "--repeats", "1")  # fmt: skip
-    assert code == 0, err
-    assert json.loads((out / "report.json").read_bytes())["void"] and "warning" in text
+    assert code == 65 and "VOID" in text and "grammar" not in text.split("VOID")[1].split("report.html")[0]
+    assert json.loads((out / "report.json").read_bytes())["void"]
 
 
 @pytest.mark.parametrize(
@@ -92,9 +97,49 @@ def test_a_judge_that_obeys_its_texts_voids_the_study(tsjax, tmp_path, others):
         ([], ["neither"]),
         (["NOWHERE"], ["NOWHERE"]),
         (["--prompts", "story"], ["stories"]),
+        (["--cap", "1"], ["--model, the judge"]),
         (["--completions", "NOWHERE"], ["NOWHERE"]),
     ],
 )
 def test_mistakes_are_one_line(tsjax, tmp_path, given, words):
     code, _, err = tsjax("judge", *given, "--out", tmp_path / "study")
     one_line(code, err, *words)
+
+
+def test_a_study_grows_by_models_but_not_by_other_ways_of_writing(tsjax, tmp_path, others):
+    out, more = tmp_path / "study", tmp_path / "more.jsonl"
+    rows = [json.loads(line) for line in others.read_text().splitlines()]
+    more.write_text("".join(json.dumps(row | {"model": "later", "text": row["text"] + " The end."}) + "\n"
+                            for row in rows if row["model"] == "tsjax-8m"))  # fmt: skip
+    same = ("--prompts", prompts(others), "--out", out)
+    assert tsjax("judge", "--completions", others, *same)[0] == 0
+    made = completions(prompts=6, each=2)
+    later = [replace(c, model="tsjax-8m", text=c.text + " The end.") for c in made if c.model == "tsjax-8m"]
+    with StubServer(answer=Judge(truth_of([*made, *later], docket_of(out).anchors))) as server:
+        judge = (
+            "--model",
+            "gpt-6-luna",
+            "--cap",
+            "1",
+            "--key-env",
+            "JUDGE_KEY",
+            "--base-url",
+            server.url,
+            "--repeats",
+            "1",
+        )
+        assert tsjax("judge", *same, *judge)[0] == 0
+        calls = server.calls
+        assert tsjax("judge", *same, *judge)[0] == 0 and server.calls == calls  # nothing is left to grade
+        code, _, err = tsjax("judge", "--completions", more, *same, *judge)
+        assert code == 0, err
+        assert server.calls - calls == 12 + len(docket_of_part(out, 2).anchors) * 3
+    report = json.loads((out / "report.json").read_bytes())
+    graded = {m["model"]: m["grades"]["grammar"]["completions"] for m in report["models"]}
+    assert graded == {"tsjax-1m": 12, "tsjax-8m": 12, "tsjax-33m": 12, "later": 12}
+    code, _, err = tsjax("judge", *same, "--temperature", "0.5")
+    one_line(code, err, "decoding", "choose another --out")
+
+
+def docket_of_part(out: Path, part: int):
+    return Docket.load(out / f"judge-gpt_6_luna-calibrated-{part}")
