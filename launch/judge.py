@@ -19,8 +19,8 @@ def judge_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("runs", nargs="*", type=Path, help="run folders, or llama2.c .bin files; none: what --out holds")
     p.add_argument("--out", type=Path, required=True, help="folder of the study; the same command continues")
     sets = ["stories", "knowledge", "reasoning", "context"]
-    p.add_argument("--prompts", nargs="+", default=sets, help="one set of beginnings: stories, released (the 44 of TinyStories, "
-                   "from the Hub), a file, an hf:// address; and any of knowledge, reasoning, context")  # fmt: skip
+    p.add_argument("--prompts", nargs="+", default=sets, help="one set of beginnings: stories, released (the 44 of TinyStories "
+                   "on the Hub), a file, an hf:// address; and any of knowledge, reasoning, context")  # fmt: skip
     p.add_argument("--completions", nargs="+", type=Path, default=[], help="JSONL of other models: model, prompt, text")
     p.add_argument("--k", type=int, help="completions of each beginning (default 10; greedy and beam 1)")
     p.add_argument("--decoding", choices=("sample", "greedy", "beam"), default="sample")
