@@ -31,7 +31,8 @@ def plain(scorer: Scorer, ids: list[int]) -> np.ndarray:
     """-log p of the tokens of one row that fits the context."""
     trained = scorer.trained
     decoder = model.bind(trained.config.model, trained.params)
-    logits = jax.nn.log_softmax(decoder.logits(decoder(jnp.asarray(ids[:-1])[None])))[0]
+    padded = [*ids[:-1], *[0] * (64 - len(ids) + 1)]  # one shape; what comes later changes nothing before it
+    logits = jax.nn.log_softmax(decoder.logits(decoder(jnp.asarray(padded)[None])))[0]
     return -np.asarray(logits)[np.arange(len(ids) - 1), ids[1:]]
 
 
