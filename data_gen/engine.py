@@ -63,7 +63,6 @@ class Engine:
         self.backend, self.journal, self.budget, self.price = backend, journal, budget, price
         self.limiter, self.breakers, self.most = limiter, breakers, most
         self.stopped = ""  # why, once it is to stop
-        self.failures: Counter[str] = Counter()  # by kind
         self.in_flight = 0
         self._error: BaseException | None = None  # of ours, not of a vendor: a full disk
         self._changed = asyncio.Event()  # something ended: money, slots or work may be free
@@ -174,7 +173,6 @@ class Engine:
             except Failure as failure:
                 doubt = reserve if failure.kind is Kind.DOUBTFUL else 0
                 await self.journal.fail([attempt], f"{failure.kind}: {failure.message}", [doubt])
-                self.failures[failure.kind] += 1
                 self.breakers.failed(failure)
                 if failure.kind is Kind.RATE:
                     self.limiter.limited(failure.retry_after)
