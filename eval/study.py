@@ -3,38 +3,28 @@
 - study.json: what may not change while it lives
 - prompts.jsonl, completions.jsonl, endings.jsonl: what was asked and written
 - models.json, metrics.json, marking.json, figures.json: what needs no key
-- judge-NAME-MODE-PART/: the runs of the judges
-- grades.jsonl, statistics.json, anchors.json, agreement.json, cost.json, settings.json: what came of them
+- what the judges leave there: see `eval.panel`
 - report.json, report.html
 """
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from data_gen import job as jobs
-from data_gen.engine import DONE
-from data_gen.offline import write_story
-from data_gen.run_folder import spent
-from eval import anchors, diversity, marking, offline, stats
-from eval.docket import Docket
+from eval import diversity, marking, offline
 from eval.foreign import foreign
-from eval.judge import Judging
 from eval.prompts import PromptSet
-from eval.records import INSTRUCT, STORY, Completion, Grade, Prompt, read_lines, write_lines
+from eval.records import INSTRUCT, STORY, Completion, Prompt, read_lines, write_lines
 from eval.report import make_report, read_inputs
 from tsjax.atomic import write_json
 from tsjax.errors import UserError
 from tsjax.lock import LOCK, lock
 
-COMPLETIONS, GRADES, PROMPTS = "completions.jsonl", "grades.jsonl", "prompts.jsonl"
+COMPLETIONS, PROMPTS = "completions.jsonl", "prompts.jsonl"
 STUDY, ENDINGS = "study.json", "endings.jsonl"
-ANCHOR_STORIES, ANCHOR_SEED = 40, 99  # stories of the offline writer that anchors are made of
 STORIES = (STORY, INSTRUCT)
-SETTINGS = ("model", "mode", "rubric", "rubric_hash", "repeats", "seed", "host")
 
 
 class Study:
@@ -63,7 +53,7 @@ class Study:
         return list(read_lines(path, Prompt)) if path.exists() else []
 
     def kept(self) -> dict[str, Any]:
-        return self._read(STUDY, {"models": {}})
+        return self.read(STUDY, {"models": {}})
 
     def keep(self, **settings: Any) -> None:
         """UserError where the study was begun with other settings."""
@@ -147,8 +137,8 @@ class Study:
             rows += [row | {"how": "of texts"} for row in found["marking"]]
         write_json(self.out / "metrics.json", metrics)
         told = {model: {"model": model} for model in self._by_model()}
-        told |= {row["model"]: row for row in self._read("models.json", [])}
-        marks = [row for row in self._read("marking.json", []) if row["how"] == "by probability"]
+        told |= {row["model"]: row for row in self.read("models.json", [])}
+        marks = [row for row in self.read("marking.json", []) if row["how"] == "by probability"]
         for run in runs:
             trained, name = next(opened(run, ())), name_of(run)
             told[name] = {"model": name, **about(run, trained)}
@@ -172,62 +162,6 @@ class Study:
             complete_to(path, run, fitting(asked, run), k=1, seed=seed, name=name_of(run))
         write_json(self.out / "figures.json", figures(shards, endings, list(read_lines(path, Completion)), seed))
 
-    def docket(self, model: str, mode: str) -> tuple[Path, Docket] | None:
-        """The folder of a judge's next part and what it is to grade; None where it has graded everything.
-
-        A part that was begun is finished as it is; what came into the study since then makes a new part.
-        """
-        covered: set[str] = set()
-        folders = sorted(self.out.glob(f"{_folder(model, mode)}-[0-9]*"), key=lambda path: int(path.name.rpartition("-")[2]))
-        for folder in folders:
-            docket = Docket.load(folder)
-            if not (folder / GRADES).exists() or jobs.load(folder, Judging).get("stopped") != DONE:
-                return folder, docket
-            covered |= {one.id for one in docket.completions}
-        stories = [one for one in self.completions if one.kind in STORIES and one.id not in covered]
-        if not stories:
-            return None
-        made = anchors.make_anchors([write_story(ANCHOR_SEED, n) for n in range(ANCHOR_STORIES)])
-        return self.out / f"{_folder(model, mode)}-{len(folders) + 1}", Docket(stories, made)
-
-    def graded(self) -> None:
-        """Statistics of all judges' grades, made anew from their folders."""
-        judges: dict[str, list[Path]] = {}
-        for folder in sorted(self.out.glob("judge-*-*")):
-            if (folder / GRADES).exists():
-                judges.setdefault(folder.name.rpartition("-")[0], []).append(folder)
-        for stale in ("statistics", "anchors", "agreement", "cost", "settings"):
-            (self.out / f"{stale}.json").unlink(missing_ok=True)
-        (self.out / GRADES).unlink(missing_ok=True)
-        if not judges:
-            return
-        self.keep(judge=self.kept().get("judge") or min(judges))
-        main = self.kept()["judge"]
-        grades = {
-            judge: [grade for folder in folders for grade in read_lines(folder / GRADES, Grade)]
-            for judge, folders in judges.items()
-        }
-        write_lines(self.out / GRADES, [grade for some in grades.values() for grade in some])
-        if any(grade.scores for grade in grades[main] if not grade.anchor):
-            found = stats.statistics(grades[main], stats.hundreds_of_words(self.completions))
-            write_json(self.out / "statistics.json", found)
-        verdicts = {judge: _verdict(folders) for judge, folders in judges.items()}
-        write_json(self.out / "anchors.json", verdicts[main])
-        sound = [judge for judge in judges if verdicts[judge]["sound"]]
-        for judge in sorted(set(judges) - {*sound, main}):
-            print(f"{judge} is void, and left out: {'; '.join(verdicts[judge]['why'])}")
-        if len(sound) > 1:
-            write_json(self.out / "agreement.json", stats.judge_agreement([g for judge in sound for g in grades[judge]]))
-        bills = [spent(folder) for folders in judges.values() for folder in folders]
-        write_json(self.out / "cost.json", {
-            "usd": sum(bill["cost_usd"]["settled"] for bill in bills),
-            "usd_in_doubt": sum(bill["cost_usd"]["doubtful"] for bill in bills),
-            "calls": sum(bill["attempts"]["attempts"] for bill in bills),
-        })  # fmt: skip
-        write_json(self.out / "settings.json", {
-            judge: {key: jobs.load(folders[0], Judging).get(key) for key in SETTINGS} for judge, folders in judges.items()
-        })  # fmt: skip
-
     def report(self, compare: str = "") -> dict[str, Any]:
         """Writes report.json and report.html of what is there."""
         from eval.page import write_html
@@ -237,7 +171,7 @@ class Study:
         write_html(report, self.out / "report.html")
         return report
 
-    def _read(self, name: str, otherwise: Any) -> Any:
+    def read(self, name: str, otherwise: Any) -> Any:
         path = self.out / name
         return json.loads(path.read_bytes()) if path.exists() else otherwise
 
@@ -272,17 +206,3 @@ def about(run: Path, trained: Any) -> dict[str, Any]:
 def name_of(run: Path) -> str:
     """What records call the model of a run folder or a file."""
     return run.resolve().name.removesuffix(".bin")
-
-
-def _folder(model: str, mode: str) -> str:
-    return f"judge-{re.sub(r'[^A-Za-z0-9.]+', '_', model)}-{mode}"
-
-
-def _verdict(folders: Sequence[Path]) -> dict[str, Any]:
-    """That of the first part that failed; a part that was not finished proves nothing."""
-    found = [jobs.load(folder, Judging).get("anchor_verdict") for folder in folders]
-    if failed := [one for one in found if one and not one["sound"]]:
-        return failed[0]
-    if found[0] and all(found):
-        return found[0]
-    return {"sound": False, "why": ["the judge has not finished: its anchors are not all graded"]}

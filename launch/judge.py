@@ -48,6 +48,7 @@ def judge_arguments(p: argparse.ArgumentParser) -> None:
 
 
 def judge(arguments: argparse.Namespace) -> int:
+    from eval.panel import Panel
     from eval.prompts import load
     from eval.study import Study
 
@@ -63,6 +64,7 @@ def judge(arguments: argparse.Namespace) -> int:
 
         open_shards(arguments.data)  # refused before any text is written
     study = Study(arguments.out)
+    panel = Panel(study)
     try:
         began = time.monotonic()
         made = study.write(arguments.runs, sets, arguments.k, decoding)
@@ -71,7 +73,7 @@ def judge(arguments: argparse.Namespace) -> int:
         print(f"{made:,} texts written, {len(study.completions):,} in {arguments.out} ({time.monotonic() - began:.0f} s)")
         if not study.completions:
             raise UserError(expected="runs, or completions of other models", found="neither", todo="name at least one run")
-        part = study.docket(arguments.model, arguments.mode) if arguments.model else None
+        part = panel.docket(arguments.model, arguments.mode) if arguments.model else None
         if arguments.estimate:
             print_estimate(order_of(arguments, part[1])) if part else print("nothing is left to grade")
             return EXIT_DONE
@@ -81,8 +83,8 @@ def judge(arguments: argparse.Namespace) -> int:
         code, why = EXIT_DONE, ""
         while part and not why and code == EXIT_DONE:
             code, why = grade(part[0], order_of(arguments, part[1]))
-            part = study.docket(arguments.model, arguments.mode)
-        study.graded()
+            part = panel.docket(arguments.model, arguments.mode)
+        panel.graded()
         found = study.report(arguments.compare or "")
         show(found, arguments.out)
         if why:
@@ -94,13 +96,14 @@ def judge(arguments: argparse.Namespace) -> int:
 
 
 def report(arguments: argparse.Namespace) -> int:
+    from eval.panel import Panel
     from eval.study import COMPLETIONS, Study
 
     if not (arguments.study / COMPLETIONS).exists():
         raise UserError(expected=f"a study in {arguments.study}", found="no completions", todo="run tsjax judge first")
     study = Study(arguments.study)
     try:
-        study.graded()
+        Panel(study).graded()
         show(study.report(arguments.compare or ""), arguments.study)
     finally:
         study.close()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from eval.docket import Docket
+from eval.panel import Panel
 from eval.records import Completion, Grade, read_lines
 from eval.study import Study
 from tests.eval.judges import Judge, completions, truth_of
@@ -36,7 +37,7 @@ def prompts(others: Path) -> Path:
 
 def docket_of(out: Path):
     study = Study(out)
-    _, docket = study.docket("gpt-6-luna", "calibrated")
+    _, docket = Panel(study).docket("gpt-6-luna", "calibrated")
     study.close()
     return docket
 
