@@ -3,27 +3,26 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
 from data_gen.offline import write_story
 from eval import rubric
-from eval.anchors import DEPTHS, INJECTIONS, WEAK, Anchor, make_anchors
+from eval.anchors import DEPTHS, INJECTIONS, UNMET, WEAK, Anchor, make_anchors
 from eval.records import INSTRUCT, STORY, Completion
 from tests.openai_server.answers import prompt_of
 
 QUALITY = {"tsjax-1m": 4.0, "tsjax-8m": 6.0, "tsjax-33m": 8.0}
 
 
-def anchors() -> list[Anchor]:
-    return make_anchors([write_story(99, n) for n in range(40)], [write_story(0, n) for n in (1, 2)])
+def anchors(instruct: bool = False) -> list[Anchor]:
+    texts, training = [write_story(99, n) for n in range(40)], [write_story(0, n) for n in (1, 2)]
+    return make_anchors(texts, training, instruct=instruct)
 
 
-def completions(
-    models=tuple(QUALITY), prompts: int = 4, each: int = 2, kind: str = STORY
-) -> list[Completion]:
+def completions(models=tuple(QUALITY), prompts: int = 4, each: int = 2, kind: str = STORY) -> list[Completion]:
     made = []
     for model in models:
         for p in range(prompts):
@@ -33,15 +32,23 @@ def completions(
     return made
 
 
-def truth_of(completions=(), anchors=()) -> dict[tuple[str, str], dict[str, float]]:
-    """(what was given, text), both as the judge gets them -> dimension -> true grade."""
+def truth_of(
+    completions=(), anchors=(), blind: Set[str] = frozenset(), step: float = 1.5
+) -> dict[tuple[str, str], dict[str, float]]:
+    """(what was given, text), both as the judge gets them -> dimension -> true grade.
+
+    blind: instructions (ids of `rubric.constraints`) that the judge passes over: to it they are followed by every sound
+    story. `step`: points that each of the others costs where it is not followed.
+    """
     names, plain = rubric.dimensions(INSTRUCT, rubric.CALIBRATED), rubric.neutral
     made = {(plain(c.prompt), plain(c.text)): dict.fromkeys(names, QUALITY[c.model]) for c in completions}
     for anchor in anchors:
         bad = anchor.damage in INJECTIONS or anchor.damage == WEAK
-        made[plain(anchor.prompt), plain(anchor.text)] = {
-            d: 3.0 if bad else 9 - 2.25 * DEPTHS.get(d, {}).get((anchor.damage, anchor.level), 0) for d in names
-        }
+        what = anchor.damage, anchor.level
+        true = {d: 3.0 if bad else 9 - 2.25 * DEPTHS.get(d, {}).get(what, 0) for d in names}
+        if what in UNMET:
+            true[rubric.FOLLOWING] = 9 - step * len(UNMET[what] - blind)
+        made[plain(anchor.prompt), plain(anchor.text)] = true
     return made
 
 
