@@ -25,7 +25,9 @@ class Corpus:
             hashed.update(sha256(text.encode()).digest())
             none = False
         if none:
-            raise UserError(expected=f"documents in {where}", found="none that are not for training", todo="give others")
+            raise UserError(
+                expected=f"documents in {where}", found="none that are not for training", todo="give others"
+            )
         self.sha256 = hashed.hexdigest()
 
     def loss(self, scorer: "Scorer") -> dict[str, Any]:

@@ -23,9 +23,9 @@ def foreign(path: Path, prompts: PromptSet | None = None, *, cut_at_repeat: bool
     """The completions in a JSONL file: `model`, `text`, and `prompt` (the text) or `prompt_id` (of a prompt of the set).
 
     Optional are `k` (counted per model and prompt where it is not given), `stop`, `kind`, `decoding`, and all other fields of
-    a Completion. A `text` that begins with its prompt loses it. `tokens` is 0 where unknown: other models
-    count otherwise. UserError names the line that has no completion, or whose prompt the set does not have, and says so
-    where the file has none at all.
+    a Completion. Whitespace around a `prompt` does not count, and a `text` that begins with its prompt loses it. `tokens` is
+    0 where unknown: other models count otherwise. UserError names the line that has no completion, or whose prompt the set
+    does not have, and says so where the file has none at all.
     """
     path = Path(path)
     try:
@@ -37,7 +37,7 @@ def foreign(path: Path, prompts: PromptSet | None = None, *, cut_at_repeat: bool
         raise UserError(expected=f"completions in {path}", found="an empty file", todo="check the path")
     counts: dict[tuple[str, str], int] = {}
     by_id = {prompt.id: prompt for prompt in prompts.prompts} if prompts else {}
-    by_text = {prompt.text: prompt for prompt in prompts.prompts} if prompts else {}
+    by_text = {prompt.text.strip(): prompt for prompt in prompts.prompts} if prompts else {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue

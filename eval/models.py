@@ -40,7 +40,9 @@ def models_of(runs: Sequence[Path], checkpoints: str = "") -> list[Model]:
     have one name, and for a path where nothing is.
     """
     if checkpoints not in ("", ALL):
-        raise UserError(expected=f"checkpoints: {ALL!r}, or none for the newest", found=repr(checkpoints), todo="change it")
+        raise UserError(
+            expected=f"checkpoints: {ALL!r}, or none for the newest", found=repr(checkpoints), todo="change it"
+        )
     found: list[Model] = []
     for run in runs:
         if not run.exists():
@@ -55,7 +57,7 @@ def models_of(runs: Sequence[Path], checkpoints: str = "") -> list[Model]:
 
 
 def weights(models: Sequence[Model]) -> dict[Model, str]:
-    """The fingerprint of each model's weights, which are held one at a time.
+    """The fingerprint of each model's weights.
 
     Earlier checkpoints that are damaged are told of and left out, and so is one with the weights of another of its run.
     """

@@ -65,7 +65,12 @@ class Study:
         write_json(self.out / STUDY, self._agreed(settings))
 
     def write(
-        self, runs: Sequence[Path], sets: Sequence[PromptSet], k: int | None, decoding: Mapping[str, Any], checkpoints: str = ""
+        self,
+        runs: Sequence[Path],
+        sets: Sequence[PromptSet],
+        k: int | None,
+        decoding: Mapping[str, Any],
+        checkpoints: str = "",
     ) -> int:
         """Lets each model go on from each prompt, as far as that is not done yet; how many texts were made.
 
@@ -101,7 +106,12 @@ class Study:
         return made
 
     def planned(
-        self, runs: Sequence[Path], sets: Sequence[PromptSet], k: int | None, decoding: Mapping[str, Any], checkpoints: str = ""
+        self,
+        runs: Sequence[Path],
+        sets: Sequence[PromptSet],
+        k: int | None,
+        decoding: Mapping[str, Any],
+        checkpoints: str = "",
     ) -> list[Completion]:
         """Stand-ins for the texts to be graded that `write` would make, each as long as it may get: for an estimate.
 
@@ -163,8 +173,9 @@ class Study:
             if stories and others:
                 marked = offline.offline(others, prompts)
                 found |= {key: marked[key] for key in ("marks", "marking")}
-            told = [one for one in stories if one.kind == STORY] or stories  # two kinds together are more diverse than one
-            more = diversity.diversity(model, [one.text for one in told])
+            # Two kinds together would be more diverse than either.
+            alike = [one for one in stories if one.kind == STORY] or stories
+            more = diversity.diversity(model, [one.text for one in alike])
             found["metrics"] |= more["metrics"]
             found["missing"] |= more["missing"]
             metrics.append(found)
@@ -173,7 +184,11 @@ class Study:
         self._measure_models(runs, list(by_model), rows, corpus)
 
     def _measure_models(
-        self, runs: Sequence[Path], names: Sequence[str], marks_of_texts: Sequence[dict[str, Any]], corpus: str | Path | None
+        self,
+        runs: Sequence[Path],
+        names: Sequence[str],
+        marks_of_texts: Sequence[dict[str, Any]],
+        corpus: str | Path | None,
     ) -> None:
         """models.json and marking.json."""
         from eval.corpus import Corpus
@@ -242,7 +257,10 @@ class Study:
 
     def _with(self, kept: Mapping[str, str], found: Mapping[str, str]) -> dict[str, str]:
         """Weights by name, those of `kept` and the new ones. UserError where a name or its weights are another model's."""
-        names, strangers = {weight: name for name, weight in kept.items()}, {one.model for one in self.completions} - {*kept}
+        names, strangers = (
+            {weight: name for name, weight in kept.items()},
+            {one.model for one in self.completions} - {*kept},
+        )
         for name, weight in found.items():
             if kept.get(name, weight) != weight:
                 raise UserError(
