@@ -34,7 +34,7 @@ GAIN_BLIND = "contradictions that keep the names and things of the prompt; rewar
 
 _SHORTEST = 64  # rows are padded to this, twice this, ...: few shapes are compiled, and sorted rows waste little
 _CHUNK = 1024  # documents held at once
-_TRIED = 32  # documents that tell how a model ends them
+_TRIED = 8  # documents that tell how a model ends them
 
 
 @lru_cache(maxsize=2)  # a model and its reference; all checkpoints of a run share one compiled step

@@ -13,6 +13,7 @@ from eval.complete import fingerprint
 from eval.corpus import Corpus
 from eval.docket import Docket
 from eval.likelihood import Scorer, corpus_loss
+from eval.models import models_of
 from eval.prompts import PromptSet, load, of_texts
 from eval.records import INSTRUCT, STORY, Completion, Prompt, read_lines
 from eval.study import COMPLETIONS, STUDY, Study
@@ -120,6 +121,14 @@ def test_a_step_without_validation_has_no_loss(run, study, tmp_path):
     study.measure([copy])
     losses = {row["step"]: row["loss"] for row in study.read("models.json", [])}
     assert losses == {6: None, 12: json.loads((run / "result.json").read_bytes())["loss"]}
+
+
+def test_a_file_of_weights_has_just_one_checkpoint(run, tmp_path):
+    (tmp_path / "big.bin").write_bytes(b"")
+    found = models_of([tmp_path / "big.bin", run], "all")
+    assert [model.name for model in found] == ["big", run.name, f"{run.name}@6"]
+    with refused("checkpoints", "'last'"):
+        models_of([run], "last")
 
 
 def test_a_damaged_checkpoint_is_left_out(run, empty, tmp_path, capsys):
