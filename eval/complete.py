@@ -6,7 +6,7 @@ alone: not on the batch, the order, or the other prompts.
 
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from hashlib import blake2b, sha256
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 
 from eval.decoding import BEAM, GREEDY, SAMPLE, Decoding
 from eval.prompts import PromptSet
-from eval.records import Completion, Prompt, read_lines
+from eval.records import Completion, Prompt, mend, read_lines
 from eval.repeat import end_of_news
 from tsjax import beam, decode, samples
 from tsjax.errors import UserError
@@ -60,12 +60,8 @@ def complete(
     without its end. Raises UserError for a prompt that does not fit the context or that the vocabulary can't spell
     (`fitting` leaves those out), and for more than one greedy or beam text, which would all be the same.
     """
-    how = _decoding(decoding)
-    count = k if k is not None else K if how.mode == SAMPLE else 1
-    if count < 1 or (count > 1 and how.mode != SAMPLE):
-        raise UserError(
-            expected=f"k of 1 for {how.mode}" if count > 1 else "k of at least 1", found=str(count), todo="change it"
-        )
+    how = decoding_of(decoding)
+    count = texts_each(k, how)
     if batch < 1:
         raise UserError(expected="a batch of at least 1", found=str(batch), todo="change it")
     for trained in opened(model, checkpoints):
@@ -76,9 +72,9 @@ def complete(
 def complete_to(out: Path, model: Trained | Path, prompts: PromptSet, **how: Any) -> int:
     """Appends to a file of completions those that it lacks, batch by batch; their number.
 
-    A line that a killed call left torn is taken away and made again. Arguments and errors as `complete`.
+    What a killed call left of a line is taken away and made again. Arguments and errors as `complete`.
     """
-    _mend(out)
+    mend(out)
     have = frozenset(map(key, read_lines(out, Completion))) if out.exists() else frozenset()
     made = 0
     with open(out, "a", encoding="utf-8") as file:
@@ -96,7 +92,10 @@ def key(one: Completion) -> Key:
 
 
 def fitting(prompts: PromptSet, model: Trained | Path) -> PromptSet:
-    """The prompts that the model can read and has room to go on from; the set's note says how many are left out."""
+    """The prompts that the model can read and has room to go on from, under the hash of all of them.
+
+    The set's note says how many are left out. UserError where none is left.
+    """
     (trained,) = opened(model, ())
     rows = trained.tokenizer.encode([prompt.text for prompt in prompts.prompts])
     good = [
@@ -106,7 +105,8 @@ def fitting(prompts: PromptSet, model: Trained | Path) -> PromptSet:
     ]
     out = len(prompts.prompts) - len(good)
     note = f"{out} of {len(prompts.prompts)} prompts left out: they do not fit the model" if out else ""
-    return PromptSet(prompts.name, prompts.version, tuple(good), "; ".join(filter(None, (prompts.note, note))))
+    said = "; ".join(filter(None, (prompts.note, note)))
+    return PromptSet(prompts.name, prompts.version, tuple(good), said, whole=prompts.hash)
 
 
 def fingerprint(trained: Trained) -> str:
@@ -119,14 +119,25 @@ def fingerprint(trained: Trained) -> str:
     return hashed.hexdigest()
 
 
-def _decoding(asked: dict[str, Any]) -> Decoding:
+def decoding_of(asked: Mapping[str, Any]) -> Decoding:
+    """The settings by name. UserError for one that there is not."""
     if unknown := asked.keys() - _DECODING:
         raise UserError(expected=f"settings of {', '.join(sorted(_DECODING))}", found=", ".join(sorted(unknown)),
                         todo="leave it out")  # fmt: skip
     return Decoding(**asked)
 
 
+def texts_each(k: int | None, how: Decoding) -> int:
+    """Completions of a prompt: `k`, by default `K` where they are sampled and 1 otherwise. UserError as `complete`."""
+    count = k if k is not None else K if how.mode == SAMPLE else 1
+    if count < 1 or (count > 1 and how.mode != SAMPLE):
+        expected = f"k of 1 for {how.mode}" if count > 1 else "k of at least 1"
+        raise UserError(expected=expected, found=str(count), todo="change it")
+    return count
+
+
 def opened(model: Trained | Path, checkpoints: Sequence[int] | str) -> Iterator[Trained]:
+    """The model of `complete`'s arguments, or one after the other its checkpoints."""
     a_run = isinstance(model, Path) and (model / "config.json").exists()
     if checkpoints and (not a_run or (isinstance(checkpoints, str) and checkpoints != ALL)):
         raise UserError(expected=f"steps, or {ALL!r}, of the checkpoints of a run folder", found=repr(checkpoints),
@@ -221,10 +232,3 @@ def _told(
 
 def _key(checkpoint: str, prompts: str, prompt_id: str, k: int, settings: Any) -> Key:
     return checkpoint, prompts, prompt_id, k, json.dumps(settings, sort_keys=True)
-
-
-def _mend(out: Path) -> None:
-    """Takes away a last line that was not written to its end."""
-    if out.exists() and not (data := out.read_bytes()).endswith(b"\n"):
-        with open(out, "r+b") as file:
-            file.truncate(data.rfind(b"\n") + 1)

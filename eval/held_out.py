@@ -7,7 +7,7 @@ it was trained on.
 import heapq
 import json
 from collections.abc import Iterable, Iterator
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from pathlib import Path
 
 from eval.prompts import PromptSet
@@ -52,10 +52,17 @@ def instruct_sets(where: str | Path, n: int = 50, seed: int = 0) -> PromptSet:
     return PromptSet("instruct", "", tuple(_prompt(i, block) for i, block in enumerate(good, 1)), note)
 
 
+def held_out_texts(where: str | Path) -> Iterator[str]:
+    """The documents of a corpus, in order, without those of a training split. `where` and errors as `instruct_sets`."""
+    return _splits(where)[0]
+
+
 def _prompt(place: int, block: instruct.Instruct) -> Prompt:
     before = block.told[: len(block.told) - len(block.told.lstrip())]
     text = instruct.Instruct(block.lines, before).render()
-    return Prompt(f"instruct-{place:02d}", INSTRUCT, text, asks=block.document().fields)
+    # A piece of the text: sets of two corpora never have one id for two prompts.
+    digest = sha256(text.encode()).hexdigest()[:8]
+    return Prompt(f"instruct-{place:02d}-{digest}", INSTRUCT, text, asks=block.document().fields)
 
 
 def _keys(block: instruct.Instruct) -> frozenset[str]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from eval.records import STORY, Prompt, read_lines
+from eval.records import KINDS, STORY, Prompt, read_lines
 from tsjax.atomic import sha256_json
 from tsjax.corpus import hub
 from tsjax.errors import UserError
@@ -30,12 +30,17 @@ _FOLDER = Path(__file__).with_name("prompt_sets")
 
 @dataclass(frozen=True)
 class PromptSet:
-    """Prompts under a name. `version` is that of an own set, "" of others; `note` says what a reader should know."""
+    """Prompts under a name. `version` is that of an own set, "" of others; `note` says what a reader should know.
+
+    `whole`: hash of the set that these prompts were picked from, where they are not all of it. What was written after them
+    is of that set: models that can't read the same prompts are still compared on those that both can.
+    """
 
     name: str
     version: str
     prompts: tuple[Prompt, ...]
     note: str = ""
+    whole: str = ""
 
     def __post_init__(self) -> None:
         ids = [prompt.id for prompt in self.prompts]
@@ -49,8 +54,8 @@ class PromptSet:
 
     @property
     def hash(self) -> str:
-        """Hex sha256 of the prompts, in order, with all they carry: neither name nor version counts."""
-        return sha256_json([asdict(prompt) for prompt in self.prompts])
+        """Hex sha256 of the prompts, in order, with all they carry: neither name nor version counts. `whole` comes first."""
+        return self.whole or sha256_json([asdict(prompt) for prompt in self.prompts])
 
 
 def load(where: str | Path) -> PromptSet:
@@ -88,6 +93,8 @@ def _read(path: Path) -> tuple[Prompt, ...]:
         if path.suffix == ".jsonl":
             rows = [json.loads(line) for line in text.splitlines() if line.strip()]
             if rows and all(isinstance(row, dict) and {"id", "kind", "text"} <= row.keys() for row in rows):
+                if unknown := [row["kind"] for row in rows if row["kind"] not in KINDS]:
+                    raise ValueError(f"kind {unknown[0]!r}, none of {', '.join(KINDS)}")
                 return tuple(read_lines(path, Prompt))
             return _checked(path, rows)
         if path.suffix == ".json":

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from tsjax.atomic import write_atomic
 from tsjax.errors import UserError
 
-STORY, KNOWLEDGE, REASONING, CONTEXT, INSTRUCT = "story", "knowledge", "reasoning", "context", "instruct"
+KINDS = STORY, KNOWLEDGE, REASONING, CONTEXT, INSTRUCT = "story", "knowledge", "reasoning", "context", "instruct"
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,24 @@ T = TypeVar("T", Prompt, Completion, Grade)
 def write_lines(path: Path, records: Iterable[Any]) -> None:
     """Writes dataclass records as JSON lines, whole or not at all."""
     write_atomic(path, "".join(json.dumps(dataclasses.asdict(record)) + "\n" for record in records))
+
+
+def mend(path: Path) -> None:
+    """Makes a file of records end with a line's end: a process that was killed may have left its last line without one.
+
+    A last line that is a whole record gets its end; the piece of one is taken away. What is not there stays so.
+    """
+    if not path.exists() or (data := path.read_bytes()).endswith(b"\n") or not data:
+        return
+    begin = data.rfind(b"\n") + 1
+    try:
+        json.loads(data[begin:])  # no piece of a JSON object is one: its brace closes at the end
+    except ValueError:
+        with open(path, "r+b") as file:
+            file.truncate(begin)
+        return
+    with open(path, "ab") as file:
+        file.write(b"\n")
 
 
 def read_lines(path: Path, kind: type[T]) -> Iterator[T]:

@@ -104,3 +104,18 @@ def test_marks_by_probability(scorer):
     (right, _), (wrong, _) = after_prompts(scorer, [Passage("Once upon a", " time"), Passage("Once upon a", " quiz")])
     assert rows[0]["margin"] == pytest.approx((wrong - right) / 5, rel=1e-3)  # 5 characters each
     assert rows[1]["margin"] <= (right - wrong) / 5 + 1e-3
+
+
+def test_a_document_ends_as_the_model_ends_it(scorer):
+    """llama2.c's models know no EOS: behind a document they expect the next one's BOS."""
+
+    class Llama2c(Scorer):
+        def __init__(self):
+            self.tokenizer = scorer.tokenizer
+
+        def nats(self, rows):
+            cost = {self.tokenizer.eos: 26.0, self.tokenizer.bos: 1.0}
+            return [np.array([2.0] * (len(row) - 2) + [cost[row[-1]]]) for row in rows]
+
+    tokens = sum(map(len, scorer.tokenizer.encode(TEXTS)))
+    assert corpus_loss(Llama2c(), TEXTS).loss == pytest.approx((2 * tokens + 3 * 1) / (tokens + 3))
