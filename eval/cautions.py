@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from eval.model_rows import MOST_MISSING
-from eval.records import INSTRUCT, STORY, Completion
+from eval.prompts import RELEASED
+from eval.records import CONTEXT, INSTRUCT, KNOWLEDGE, REASONING, STORY, Completion
 from eval.unmeasured import listed
 
-RELEASED = "released"
 # The 44 beginnings, as a file of a user has them too: PromptSet.hash of "Evaluation prompts.yaml".
 RELEASED_HASH = "41454a449d4504381e8707f95898f9afd41f3f50c87f123aa9ff4fb29b6afbdd"
-FAMILIES = ("knowledge", "reasoning", "context")
+FAMILIES = (KNOWLEDGE, REASONING, CONTEXT)
 
 
 def warnings(given: Mapping[str, Any], models: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -94,6 +94,7 @@ def alarm(shift: Mapping[str, Any]) -> bool:
 
 def _too_many_missing(models: Iterable[Mapping[str, Any]]) -> list[str]:
     """A sentence per kind of gap, naming the models that have it; one for all earlier checkpoints together."""
+    limit = f"over {MOST_MISSING:.0%} no mean is reportable"
     of: dict[str, list[str]] = {}
     checkpoints = []
     for model in models:
@@ -102,10 +103,11 @@ def _too_many_missing(models: Iterable[Mapping[str, Any]]) -> list[str]:
         if too_many and not model["in_table"]:
             checkpoints.append(model["model"])
         elif too_many and len(too_many) == len(missing) and min(too_many.values()) == 1:
-            of.setdefault("every grade is missing: the judge was asked, but nothing could be read", []).append(model["model"])
+            gap = "every grade is missing; the judge was asked, but nothing could be read, so there is no mean"
+            of.setdefault(gap, []).append(model["model"])
         elif too_many:
-            shares = (f"{part:.1%} of {name.replace('_', ' ')}" for name, part in too_many.items())
-            of.setdefault(f"grades are missing, {', '.join(shares)}", []).append(model["model"])
+            shares = ", ".join(f"{part:.1%} of {name.replace('_', ' ')}" for name, part in too_many.items())
+            of.setdefault(f"grades are missing, {shares}; {limit}", []).append(model["model"])
     if checkpoints:
-        of["grades are missing of these earlier checkpoints"] = checkpoints
-    return [f"{listed(names)}: {gap}; over {MOST_MISSING:.0%} no mean is reportable." for gap, names in of.items()]
+        of[f"grades of these earlier checkpoints are missing; {limit}"] = checkpoints
+    return [f"{listed(names)}: {gap}." for gap, names in of.items()]

@@ -75,11 +75,12 @@ def _linked(dimension: str, found: Mapping[str, Any], link: Mapping[str, Any] | 
     linked = ((link or {}).get("models") or {}).get(model, {}).get(dimension)
     of = ((link or {}).get("dimensions") or {}).get(dimension) or {}
     span, mean = of.get("span"), found.get("mean")
+    outside = span is not None and mean is not None and not span[0] <= mean <= span[1]
     return {
         "linked": linked,
         "linked_error": None if linked is None else of.get("left_out"),
         "linked_normalised": None if linked is None else published.normalised(linked, dimension),
-        "link_is_guess": linked is not None and mean is not None and bool(span) and not span[0] <= mean <= span[1],
+        "link_is_guess": linked is not None and outside,
     }
 
 

@@ -61,7 +61,7 @@ class View:
         self.earlier = [model for model in report["models"] if not model["in_table"]]
         self._names = {model["model"] for model in self.table}
         self.earlier_names = {model["model"] for model in self.earlier}
-        self._texts_of = _spread(self.earlier)
+        self._texts_of = _spread([model for model in self.earlier if model.get("completions")])
 
     def shown(self, found: Mapping[str, Any] | None) -> dict[str, Any]:
         """What is keyed by model, without earlier checkpoints."""
@@ -155,9 +155,22 @@ class View:
         return by_model(self.shown(self._r["variance"]), ("prompt", "completion", "repeat"))
 
     def length_rows(self) -> list[dict[str, Any]]:
-        """Slopes per 100 units of length."""
-        rows = by_model(self.shown(self._r["length"]), ("slope", "low", "high", "p"))
-        return [row | {name: row[name] and 100 * row[name] for name in ("slope", "low", "high")} for row in rows]
+        return by_model(self.shown(self._r["length"]), ("slope", "low", "high", "p", "flagged"))
+
+    def curve_ends(self) -> tuple[list[str], list[dict[str, Any]]]:
+        """(names, [{"run", "cells": [(our last value, the paper's)]}]) of the runs whose shape the paper has a curve of."""
+        curves = self._r["curves"] or {}
+        ends = {
+            run: {
+                name: (curve["y"][-1], curve["paper_end"])
+                for name, curve in of.items()
+                if curve["paper_end"] is not None
+            }
+            for run, of in curves.items()
+        }
+        names = list(dict.fromkeys(name for of in ends.values() for name in of))
+        rows = [{"run": run, "cells": [of.get(name, (None, None)) for name in names]} for run, of in ends.items() if of]
+        return names, rows
 
     def judge_rows(self) -> tuple[list[str], list[dict[str, Any]]]:
         """(dimensions, [{"model", "judge", "sound", "dimensions"}]): what each judge gave each model of the table."""
@@ -174,7 +187,7 @@ class View:
         return ordered + [name for name in there if name not in ordered], rows
 
     def link_rows(self) -> list[dict[str, Any]]:
-        """[{"dimension", "kind", "rms", "left_out", "span", "why"}]: of every dimension that has a link or a reason for none."""
+        """[{"dimension", "kind", "rms", "left_out", "span", "why"}] of every dimension with a link or a reason for none."""
         link = self._r["link"] or {}
         made, why = link.get("dimensions") or {}, link.get("why") or {}
         blank = {"kind": None, "rms": None, "left_out": None, "span": None}
@@ -188,7 +201,8 @@ class View:
         rulers = (self._r["link"] or {}).get("rulers") or {}
         ours = {model["model"]: model["grades"] for model in self._r["models"]}
         printed = {row.name: row.scores for row in published.table()}
-        dimensions = self._r["dimensions"]
+        linked = (self._r["link"] or {}).get("dimensions") or {}
+        dimensions = [name for name in self._r["dimensions"] if name in linked or not linked]
         rows = []
         for model, row in rulers.items():
             grades, scores = ours.get(model, {}), printed.get(str(row), {})
@@ -201,9 +215,14 @@ class View:
         """The cost of all judges together."""
         return {name: value for name, value in (self._r["cost"] or {}).items() if name != "judges"}
 
+    def moved(self, drift: Mapping[str, Any]) -> list[str]:
+        """The dimensions in which a judge has drifted, in words."""
+        return [cells.words(name).lower() for name, one in drift.items() if alarm(one)]
+
     def drift_rows(self) -> list[dict[str, Any]]:
         return [
-            {"dimension": name, "alarm": alarm(one)} | {key: one.get(key) for key in ("shift", "low", "high", "prompts")}
+            {"dimension": name, "alarm": alarm(one)}
+            | {key: one.get(key) for key in ("shift", "low", "high", "prompts")}
             for name, one in (self._r["drift"] or {}).items()
         ]
 

@@ -49,23 +49,20 @@ class Plots:
             made.append((dimension, _markup(drawn)))
         return made
 
-    def curves(self) -> tuple[list[tuple[str, int]], list[tuple[str, Any]], bool]:
-        """(legend, [(name, chart)], whether ends of the paper's curves are marked): losses and each dimension over steps, a
-        line per run."""
+    def curves(self) -> tuple[list[tuple[str, int]], list[tuple[str, Any]]]:
+        """(legend, [(name, chart)]): losses and each dimension over steps, a line per run, the paper's end marked."""
         curves = self._r["curves"] or {}
         made: list[tuple[str, Any]] = []
-        marked = False
         for name in (*LOSSES, *self._r["dimensions"]):
             own = [
                 {"name": run, "series": self._run_style(run), "end": found[name]["paper_end"]} | found[name]
                 for run, found in curves.items()
                 if name in found
             ]
-            marked |= any(curve["end"] is not None for curve in own)
             if own:
                 label, title = LOSSES.get(name, POINTS), f"{words(name)} over steps"
                 made.append((name, _markup(charts.lines(own, title=title, x_label="step", y_label=label))))
-        return [(run, self._run_style(run)) for run in curves], made, marked
+        return [(run, self._run_style(run)) for run in curves], made
 
     def _run_style(self, run: str) -> int:
         """The style of the run's model in the table."""

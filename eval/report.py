@@ -54,9 +54,10 @@ def make_report(inputs: Mapping[str, Any], compare: str = "") -> dict[str, Any]:
     Every part of `inputs` may be absent; then it is None in the report and named in "not_measured".
 
     models:      [{"model", and as far as known "run", "step", "hidden", "layers", "parameters", "loss" (nats per token),
-                 "bits_per_byte", "corpus" (what these two are over), "corpus_loss", "corpus_bits_per_byte", "corpus_name" (the
-                 same texts for every model), "corpus_why" (why not), "checkpoint", "tokenizer", "decoding"}]. Models of one `run`
-                 with different `step` are its checkpoints: they make its learning curves, and only the last stands in the table.
+                 "bits_per_byte", "corpus" (what these two are over), "corpus_loss", "corpus_bits_per_byte", "corpus_name"
+                 (the same texts for every model), "corpus_why" (why not), "checkpoint", "tokenizer", "decoding"}]. Models
+                 of one `run` with different `step` are its checkpoints: they make its learning curves, and only the last
+                 stands in the table.
     statistics:  what `eval.stats.statistics` returns: {"judge", "models": [..], "pairs", "variance", "length"}; or only
                  its "models": [{"model", "dimensions": {dimension: {"mean", "se", "low", "high", "prompts", "completions",
                  "repeats", "grades", "missing", "bounds"}}, "age": {"A": share, ..}, "age_missing"}]. Where no grade could be
@@ -65,9 +66,11 @@ def make_report(inputs: Mapping[str, Any], compare: str = "") -> dict[str, Any]:
     instructed:  the same of the instruct prompts alone
     pairs:       [{"a", "b", "dimension", "difference", "se", "low", "high", "p", "p_holm", "prompts", "adjusted"}]
     variance:    {dimension: {"prompt", "completion", "repeat"}}, or the same under each model's name
-    length:      {dimension: {"slope", "se", "low", "high", "p"}}, or the same under each model's name
+    length:      {dimension: {"slope" (points per 100 words), "se", "low", "high", "p", "flagged"}}, or the same under each
+                 model's name
     agreement:   [{"a", "b", "dimension", "n", "alpha", "kappa", "spearman", "mae", "shift", "same_vendor"}] of two judges
-    judges:      {judge: {"models": as in statistics, "sound", "why": [..], optionally "same_vendor": [judge, ..]}} of all asked
+    judges:      {judge: {"models": as in statistics, "sound", "why": [..], optionally "same_vendor": [judge, ..] and "again":
+                 {"drift" (as below, or None), "sound", "why"}: frozen texts graded once more}} of all that were asked
     power:       {"assumed": whether the variances are, "of": {"prompt", "completion", "repeat"}, "why": where they come from,
                  "rows": [{"prompts", "completions", "repeats", "grades", "detectable"}]}
     metrics:     [{"model", "metrics": {name: {"mean", "se", "n", "sees", "blind"}}, "missing": {name: why}}]

@@ -59,16 +59,20 @@ def _of_the_corpus(r: Mapping[str, Any], table: list[Mapping[str, Any]]) -> Iter
         names = [model["model"] for model in without]
         yield f"Loss on the corpus of the others, of {_some(names, table)}", listed([*reasons]) or "Not measured there."
     elif without and r["losses_differ"]:
-        yield "Loss of every model on the same texts", "Their losses can't be compared; tsjax judge --corpus FILE measures it."
+        yield (
+            "Loss of every model on the same texts",
+            "Their losses can't be compared; tsjax judge --corpus FILE measures it.",
+        )
 
 
 def _of_grades(r: Mapping[str, Any], table: list[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    asked = bool(r["dimensions"] or r["judges"] or r["judge"] or _some_grade(r))
+    billed = (r["cost"] or {}).get("judges")
+    asked = bool(r["dimensions"] or r["judges"] or r["judge"] or billed or _some_grade(r))
     none_read = False
     if not asked:
         yield "Grades", "No judge was asked. Metrics without a judge see the surface of a text, not whether it is good."
     elif not r["dimensions"]:
-        who = r["judge"] or listed([*(r["judges"] or ())]) or "A judge"
+        who = r["judge"] or listed([*(r["judges"] or billed or ())]) or "A judge"
         yield "Grades", f"{who} was asked, but there are no statistics of what came back."
     else:
         found = [grade for model in r["models"] for grade in model["grades"].values()]
@@ -92,7 +96,10 @@ def _of_grades(r: Mapping[str, Any], table: list[Mapping[str, Any]]) -> Iterator
             there = [model for model in table if dimension in model["grades"]]
             unread = [model["model"] for model in there if model["grades"][dimension].get("mean") is None]
             if unread and not none_read:
-                yield f"{said.capitalize()} of {_some(unread, table)}", "The judge was asked, but no grade could be read."
+                yield (
+                    f"{said.capitalize()} of {_some(unread, table)}",
+                    "The judge was asked, but no grade could be read.",
+                )
     if r["dimensions"] and not r["instructed"] and {STORY, INSTRUCT} <= {prompt["kind"] for prompt in r["prompts"]}:
         yield "Grades of the instruct prompts by themselves", "No statistics of them alone were given."
     if r["dimensions"] and len(table) > 1 and not r["pairs"]:
@@ -130,9 +137,14 @@ def _of_the_judge(r: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             ),
         )
     if not r["drift"]:
-        yield "Drift of the judge", "No frozen stories were graded again."
+        again = [found["again"] for found in (r["judges"] or {}).values() if found.get("again")]
+        why = dict.fromkeys(line for one in again for line in one.get("why") or ())
+        yield "Drift of the judge", listed([*why]) or "No frozen stories were graded again."
     if not r["power"]:
-        yield "What a study of this size can see", "No power table: whether enough prompts and texts were graded is a guess."
+        yield (
+            "What a study of this size can see",
+            "No power table: whether enough prompts and texts were graded is a guess.",
+        )
     if not r["cost"]:
         yield "Cost", "No ledger was given."
     yield "Agreement with people", "No person's grades are part of this report."

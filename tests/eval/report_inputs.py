@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from eval.model_rows import DIMENSIONS
 from eval.page import write_html
 from eval.records import Completion, Grade, write_lines
-from eval.model_rows import DIMENSIONS
 from eval.report import make_report, read_inputs
 from tsjax.atomic import write_json
 
@@ -216,20 +216,26 @@ def inputs(seed: int = 0) -> dict[str, Any]:
             }
         ],
         "judges": {
-            "stub": {"models": deepcopy(statistics), "sound": True, "why": []},
+            "stub": {
+                "models": deepcopy(statistics),
+                "sound": True,
+                "why": [],
+                "again": {"drift": {"grammar": {"shift": 0.05, "low": -0.1, "high": 0.2}}, "sound": True, "why": []},
+            },
             "stub-2": {"models": second, "sound": False, "why": ["grammar: tau 0.31, expected 0.8 at least"]},
         },
         "power": {
             "assumed": True,
             "of": {"prompt": 0.3, "completion": 1.9, "repeat": 0.6},
-            "why": "They are those of a judge of stories of a like size.",
+            "why": "assumed: those of stories of a like size",
             "rows": [
                 {"prompts": 44, "completions": k, "repeats": 1, "grades": 44 * k, "detectable": gap}
                 for k, gap in ((1, 1.1), (3, 0.66), (10, 0.4))
             ],
         },
         "length": {
-            one: {"slope": 0.0012, "se": 0.0005, "low": 0.0002, "high": 0.0022, "p": 0.02} for one in DIMENSIONS
+            one: {"slope": 0.12, "se": 0.05, "low": 0.02, "high": 0.22, "p": 0.02, "flagged": one == "plot"}
+            for one in DIMENSIONS
         },
         "metrics": [
             {
