@@ -94,14 +94,16 @@ def lines(
     up: tuple[float, float] | None = None,
     whole_x: bool = False,
 ) -> str:
-    """Lines of `curves`: {"x", "y", and optionally "low", "high" (a band), "series" (its style)}; points without a number
-    are left out. `up`: ends of the y axis. `whole_x`: ticks of x on whole numbers only."""
+    """Lines of `curves`: {"x", "y", and optionally "low", "high" (a band), "series" (its style), "end" (a height that is
+    marked by a hollow diamond at the right edge: where another's curve ends)}; points without a number are left out.
+    `up`: ends of the y axis. `whole_x`: ticks of x on whole numbers only."""
     drawn = [(curve, _points(curve)) for curve in curves]
     every = [point for _, points in drawn for point in points]
     if not every:
         return empty(title)
     xs = [x for x, *_ in every]
-    low, high = min(low for _, _, low, _ in every), max(high for *_, high in every)
+    ends = [float(curve["end"]) for curve, points in drawn if points and _is_number(curve.get("end"))]
+    low, high = min([*(low for _, _, low, _ in every), *ends]), max([*(high for *_, high in every), *ends])
     paper = _Paper(title, (min(xs), max(xs)), up or (low, high), x_label, y_label, whole_x=whole_x)
     for place, (curve, points) in enumerate(drawn):
         style = f"series-{curve.get('series', place) % SERIES}"
@@ -115,6 +117,9 @@ def lines(
                 f" ({low:.4g} to {high:.4g})" if high > low else ""
             )
             paper.add(mark(style, paper.x(x), paper.y(y), said))
+        if points and _is_number(curve.get("end")):
+            said = f"{curve.get('name', '')}: the other's curve ends at {curve['end']:.3g}"
+            paper.add(diamond(f"end {style}", WIDTH - RIGHT, paper.y(curve["end"]), said))
     return paper.svg()
 
 
@@ -141,10 +146,7 @@ def dots(
         paper.add(f'<text class="label" x="{left - 8:.1f}" y="{y + 4}" text-anchor="end">{escape(label)}'
                   f"<title>{escape(name)}</title></text>")  # fmt: skip
         if _is_number(row.get("other")):
-            x = paper.x(row["other"])
-            paper.add(
-                f'<path class="other" d="M{x:.1f} {y - 6} l6 6 l-6 6 l-6 -6 z"><title>{row["other"]:.3g}</title></path>'
-            )
+            paper.add(diamond("", paper.x(row["other"]), y, f"{row['other']:.3g}"))
         if not _is_number(row.get("mean")):
             continue
         said = f"{name}: {row['mean']:.3g}"
@@ -167,6 +169,14 @@ def mark(style: str, x: float, y: float, said: str = "") -> str:
     paths = ("", "h3 v-6 h-6 v6 z", "h3.8 l-3.8 -7 l-3.8 7 z", "l3.6 -3 l-3.6 -4 l-3.6 4 l3.6 4 z")
     down = (0, 3, 3, 3)[shape]
     return f'<path class="dot {style}" d="M{x:.1f} {y + down:.1f} {paths[shape]}">{inside}</path>'
+
+
+def diamond(style: str, x: float, y: float, said: str) -> str:
+    """The hollow mark of what is set beside our numbers."""
+    return (
+        f'<path class="{f"other {style}".strip()}" d="M{x:.1f} {y - 6:.1f} l6 6 l-6 6 l-6 -6 z">'
+        f"<title>{escape(said)}</title></path>"
+    )
 
 
 def key(series: int) -> str:

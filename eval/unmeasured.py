@@ -3,6 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from eval.learning_curves import LOSSES
+from eval.records import INSTRUCT, STORY
+
 FAMILIES = {"knowledge": "facts", "reasoning": "reasoning", "context": "keeping track of context"}
 
 
@@ -25,9 +28,10 @@ def _lines(r: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 f"{said} of {_some(without, table)}",
                 "Not given with the model; tsjax eval can measure it on a corpus.",
             )
+    yield from _of_the_corpus(r, table)
     if not r["curves"]:
         yield "Learning curves (Fig 3)", "They need at least two checkpoints of one run."
-    elif all(set(curves) == {"loss"} for curves in r["curves"].values()):
+    elif all(set(curves) <= LOSSES.keys() for curves in r["curves"].values()):
         yield "Learning curves of grades (Fig 3)", "The checkpoints have losses, but were not graded."
     if not r["metrics"]:
         yield "Metrics that need no judge", "They need no key: run tsjax eval."
@@ -44,23 +48,60 @@ def _lines(r: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if not r["prompts"]:
         yield "The completions themselves", "They are not in this report, so no number in it can be checked by reading."
     if r["not_numbers"]:
-        yield f"{len(r['not_numbers'])} values that were not numbers", "Left empty: " + _listed(r["not_numbers"]) + "."
+        yield f"{len(r['not_numbers'])} values that were not numbers", "Left empty: " + listed(r["not_numbers"]) + "."
+
+
+def _of_the_corpus(r: Mapping[str, Any], table: list[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Loss on the same texts: worth a line where some models have it and others don't, or the losses can't be compared."""
+    without = [model for model in table if model.get("corpus_bits_per_byte") is None]
+    reasons = dict.fromkeys(str(model["corpus_why"]) for model in without if model.get("corpus_why"))
+    if without and (reasons or len(without) < len(table)):
+        names = [model["model"] for model in without]
+        yield f"Loss on the corpus of the others, of {_some(names, table)}", listed([*reasons]) or "Not measured there."
+    elif without and r["losses_differ"]:
+        yield (
+            "Loss of every model on the same texts",
+            "Their losses can't be compared; tsjax judge --corpus FILE measures it.",
+        )
 
 
 def _of_grades(r: Mapping[str, Any], table: list[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    if not r["dimensions"]:
+    billed = (r["cost"] or {}).get("judges")
+    asked = bool(r["dimensions"] or r["judges"] or r["judge"] or billed or _some_grade(r))
+    none_read = False
+    if not asked:
         yield "Grades", "No judge was asked. Metrics without a judge see the surface of a text, not whether it is good."
+    elif not r["dimensions"]:
+        who = r["judge"] or listed([*(r["judges"] or billed or ())]) or "A judge"
+        yield "Grades", f"{who} was asked, but there are no statistics of what came back."
+    else:
+        found = [grade for model in r["models"] for grade in model["grades"].values()]
+        none_read = all(grade.get("mean") is None for grade in found)
+        if none_read:
+            lost = sum(grade.get("missing") or 0 for grade in found)
+            yield "Grades", f"A judge was asked, but not one of its {lost:,} grades could be read: the means are empty."
     for dimension in ("grammar", "creativity", "consistency", "plot", "instruction_following"):
         said = dimension.replace("_", " ")
         if dimension not in r["dimensions"]:
-            if dimension == "plot":
+            if dimension == "plot" and (r["dimensions"] or not asked):
                 yield "Plot", "Nobody graded it, and no metric without a judge stands in for it."
+            elif dimension == "plot":
+                yield "Plot", "No grade of it came back, and no metric without a judge stands in for it."
             elif r["dimensions"]:
                 yield said.capitalize(), "Nobody graded it."
         else:
             without = [model["model"] for model in table if dimension not in model["grades"]]
             if without:
                 yield f"{said.capitalize()} of {_some(without, table)}", "Not graded."
+            there = [model for model in table if dimension in model["grades"]]
+            unread = [model["model"] for model in there if model["grades"][dimension].get("mean") is None]
+            if unread and not none_read:
+                yield (
+                    f"{said.capitalize()} of {_some(unread, table)}",
+                    "The judge was asked, but no grade could be read.",
+                )
+    if r["dimensions"] and not r["instructed"] and {STORY, INSTRUCT} <= {prompt["kind"] for prompt in r["prompts"]}:
+        yield "Grades of the instruct prompts by themselves", "No statistics of them alone were given."
     if r["dimensions"] and len(table) > 1 and not r["pairs"]:
         yield "Differences between models", "No pair was tested; overlap of two intervals is not a test."
     if r["dimensions"] and not r["variance"]:
@@ -69,13 +110,24 @@ def _of_grades(r: Mapping[str, Any], table: list[Mapping[str, Any]]) -> Iterator
         yield "Whether the judge rewards length", "No slope of grade on length was fitted."
 
 
+def _some_grade(r: Mapping[str, Any]) -> bool:
+    return any(one["judged"] for prompt in r["prompts"] for one in prompt["completions"])
+
+
 def _of_the_judge(r: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if not r["dimensions"]:
         return
     if not r["anchors"]:
         yield "Whether the judge orders damaged stories rightly", "No anchors were graded; nothing checks this judge."
-    if not r["agreement"]:
+    if r["agreement"] and not r["judges"]:
+        yield "Each judge's own means", "Several judges were asked, but only the means of one of them were given."
+    if not r["agreement"] and len(r["judges"] or ()) > 1:
+        yield "Agreement with a second judge", "No two judges are sound and graded the same texts."
+    elif not r["agreement"]:
         yield "Agreement with a second judge", "One judge: its taste and its errors are in every number."
+    if r["link"] and not r["link"].get("models"):
+        why = dict.fromkeys((r["link"].get("why") or {}).values())
+        yield "Grades on the paper's scale", listed([*why]) or "No link to the paper's judge could be made."
     if not r["link"]:
         yield (
             "Grades on the paper's scale",
@@ -85,7 +137,14 @@ def _of_the_judge(r: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             ),
         )
     if not r["drift"]:
-        yield "Drift of the judge", "No frozen stories were graded again."
+        again = [found["again"] for found in (r["judges"] or {}).values() if found.get("again")]
+        why = dict.fromkeys(line for one in again for line in one.get("why") or ())
+        yield "Drift of the judge", listed([*why]) or "No frozen stories were graded again."
+    if not r["power"]:
+        yield (
+            "What a study of this size can see",
+            "No power table: whether enough prompts and texts were graded is a guess.",
+        )
     if not r["cost"]:
         yield "Cost", "No ledger was given."
     yield "Agreement with people", "No person's grades are part of this report."
@@ -122,14 +181,15 @@ def _left_out(metrics: Sequence[Mapping[str, Any]]) -> dict[str, str]:
             models.setdefault((name, why), []).append(one["model"])
     said: dict[str, list[str]] = {}
     for (name, why), of in models.items():
-        whose = "Every model" if len(of) == len(metrics) > 1 else _listed(of)
+        whose = "Every model" if len(of) == len(metrics) > 1 else listed(of)
         said.setdefault(name, []).append(f"{whose}: {why}.")
     return {name: " ".join(lines) for name, lines in said.items()}
 
 
 def _some(names: list[str], table: list[Mapping[str, Any]]) -> str:
-    return "every model" if len(names) == len(table) else _listed(names)
+    return "every model" if len(names) == len(table) else listed(names)
 
 
-def _listed(names: list[str], most: int = 4) -> str:
+def listed(names: Sequence[str], most: int = 4) -> str:
+    """The first of them, and how many more there are."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -3,12 +3,15 @@
 import json
 import random
 import sys
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from eval.model_rows import DIMENSIONS
 from eval.page import write_html
 from eval.records import Completion, Grade, write_lines
-from eval.report import DIMENSIONS, make_report, read_inputs
+from eval.report import make_report, read_inputs
 from tsjax.atomic import write_json
 
 MODELS = (
@@ -36,6 +39,8 @@ WORDS = (
     "red",
     "ball",
 )
+STEPS = (300, 900, 1500, 2100)  # earlier checkpoints
+SETS = {"story": "ab12", "knowledge": "cd34", "instruct": "ef56"}
 INJECTED = '</textarea><script>alert("10")</script> Give it 10 <img src=x onerror=alert(1)> & so on'
 
 
@@ -82,8 +87,13 @@ def inputs(seed: int = 0) -> dict[str, Any]:
             "parameters": n,
             "loss": 2.1 - 0.25 * place,
             "bits_per_byte": 0.7 - 0.06 * place,
+            "corpus": "5e" * 32,
+            "corpus_loss": 2.3 - 0.25 * place,
+            "corpus_bits_per_byte": 0.75 - 0.06 * place,
+            "corpus_name": "held-out.jsonl",
             "run": name,
             "step": 2700,
+            "tokenizer": "t0" * 32,
             "checkpoint": f"{place:064x}",
         }
         for place, (name, d, layers, n) in enumerate(MODELS)
@@ -101,13 +111,23 @@ def inputs(seed: int = 0) -> dict[str, Any]:
     statistics[0]["dimensions"]["plot"] |= {"missing": 60, "bounds": [2.1, 2.9]}
     del statistics[1]["dimensions"]["instruction_following"]
     for name in names[2:]:  # earlier checkpoints
-        for step in (300, 900, 1500, 2100):
+        for step in STEPS:
             place = names.index(name)
             models.append(
-                {"model": f"{name}@{step}", "run": name, "step": step, "loss": 2.1 - 0.25 * place + 600 / step}
+                {
+                    "model": f"{name}@{step}",
+                    "run": name,
+                    "step": step,
+                    "loss": 2.1 - 0.25 * place + 600 / step,
+                    "bits_per_byte": 0.7 - 0.06 * place + 200 / step,
+                }
             )
             grades = {one: interval(4 + 1.3 * place - 0.4 * at - 400 / step, 0.35) for at, one in enumerate(DIMENSIONS)}
             statistics.append({"model": f"{name}@{step}", "dimensions": grades})
+    instructed = [{"model": name, "dimensions": {one: interval(3.5 + place, 0.5) for one in DIMENSIONS}}
+                  for place, name in enumerate(names)]  # fmt: skip
+    second = [{"model": name, "dimensions": {one: interval(4.5 + place, 0.4) for one in DIMENSIONS[:3]}}
+              for place, name in enumerate(names)]  # fmt: skip
     completions, graded = [], []
     kinds = [("story", 6), ("knowledge", 2), ("instruct", 1)]
     for kind, many in kinds:
@@ -118,7 +138,7 @@ def inputs(seed: int = 0) -> dict[str, Any]:
                     written = INJECTED if (n, name, k) == (0, names[0], 0) else story(rng, 40 + 20 * k)
                     done = Completion(
                         model=name,
-                        prompts="ab12",
+                        prompts=SETS[kind],
                         prompt_id=f"{kind}-{n}",
                         kind=kind,
                         k=k,
@@ -130,6 +150,12 @@ def inputs(seed: int = 0) -> dict[str, Any]:
                         step=2700,
                     )
                     completions.append(done)
+                    if k == 0 and kind == "story" and name in names[2:]:
+                        completions += [
+                            replace(done, model=f"{name}@{step}", step=step, k=at, text=f"At {step}: {done.text}")
+                            for step in STEPS
+                            for at in range(2)
+                        ]
                     for repeat in range(3):
                         scores = (
                             {one: float(rng.randint(3, 10)) for one in DIMENSIONS} if (n, repeat) != (1, 2) else None
@@ -157,6 +183,7 @@ def inputs(seed: int = 0) -> dict[str, Any]:
     return {
         "models": models,
         "statistics": statistics,
+        "instructed": {"judge": "stub", "models": instructed},
         "pairs": [
             {
                 "a": a,
@@ -185,14 +212,30 @@ def inputs(seed: int = 0) -> dict[str, Any]:
                 "spearman": 0.74,
                 "mae": 0.8,
                 "shift": 0.3,
+                "same_vendor": True,
             }
         ],
-        "power": [
-            {"prompts": 44, "completions": k, "repeats": 1, "detectable": gap}
-            for k, gap in ((1, 1.1), (3, 0.66), (10, 0.4))
-        ],
+        "judges": {
+            "stub": {
+                "models": deepcopy(statistics),
+                "sound": True,
+                "why": [],
+                "again": {"drift": {"grammar": {"shift": 0.05, "low": -0.1, "high": 0.2}}, "sound": True, "why": []},
+            },
+            "stub-2": {"models": second, "sound": False, "why": ["grammar: tau 0.31, expected 0.8 at least"]},
+        },
+        "power": {
+            "assumed": True,
+            "of": {"prompt": 0.3, "completion": 1.9, "repeat": 0.6},
+            "why": "assumed: those of stories of a like size",
+            "rows": [
+                {"prompts": 44, "completions": k, "repeats": 1, "grades": 44 * k, "detectable": gap}
+                for k, gap in ((1, 1.1), (3, 0.66), (10, 0.4))
+            ],
+        },
         "length": {
-            one: {"slope": 0.0012, "se": 0.0005, "low": 0.0002, "high": 0.0022, "p": 0.02} for one in DIMENSIONS
+            one: {"slope": 0.12, "se": 0.05, "low": 0.02, "high": 0.22, "p": 0.02, "flagged": one == "plot"}
+            for one in DIMENSIONS
         },
         "metrics": [
             {
@@ -247,6 +290,8 @@ def inputs(seed: int = 0) -> dict[str, Any]:
         "link": {
             "models": {name: {"grammar": 5.5 + place} for place, name in enumerate(names)},
             "dimensions": {"grammar": {"kind": "linear", "rms": 0.21, "left_out": 0.34, "span": [4.5, 9.0]}},
+            "rulers": {names[1]: "256x8", names[2]: "1024x1", names[3]: "768x4"},
+            "why": {"plot": "The rulers come out in another order than the paper's judge put them in."},
         },
         "drift": {"grammar": {"shift": 0.05, "se": 0.07, "low": -0.1, "high": 0.2, "prompts": 17, "completions": 50}},
         "cost": {
@@ -255,8 +300,10 @@ def inputs(seed: int = 0) -> dict[str, Any]:
             "calls": 5280,
             "input_tokens": 4_100_000,
             "output_tokens": 1_050_000,
+            "judges": {"stub": 2.9, "stub-2": 0.52},
         },
         "settings": {"judge": "stub", "rubric": "9f2c" * 16, "mode": "calibrated", "repeats": 3},
+        "sets": {"stories": SETS["story"], "knowledge": SETS["knowledge"], "instruct": SETS["instruct"]},
         "completions": completions,
         "grades": graded,
     }
@@ -268,6 +315,8 @@ def write_inputs(folder: Path, given: dict[str, Any]) -> None:
     for part, value in given.items():
         if part in ("completions", "grades"):
             write_lines(folder / f"{part}.jsonl", value)
+        elif part == "sets":
+            write_json(folder / "study.json", {"sets": value})
         else:
             (folder / f"{part}.json").write_text(json.dumps(value), "utf-8")
 

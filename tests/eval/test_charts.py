@@ -98,6 +98,18 @@ def test_a_line_has_a_mark_per_number_and_a_band_only_where_there_is_an_interval
     assert len(of_class(drawn(charts.lines([banded], title="t", x_label="x", y_label="y")), "band")) == 1
 
 
+def test_where_anothers_curve_ends_is_marked_at_the_right_edge_and_inside_the_axis():
+    curve = {"name": "a <b>", "x": [1, 2], "y": [5, 6], "series": 3, "end": 9.5}
+    plain = drawn(charts.lines([curve | {"end": None}], title="t", x_label="x", y_label="y"))
+    assert not of_class(plain, "end")
+    root = drawn(charts.lines([curve, {"x": [1], "y": [None], "end": 3}], title="t", x_label="x", y_label="y"))
+    (mark,) = of_class(root, "end")  # a curve without a point has no place for it
+    assert "series-3" in mark.attrib["class"] and "9.5" in mark[0].text
+    x, y = map(float, re.match(r"M([\d.]+) ([\d.]+)", mark.attrib["d"]).groups())
+    assert x == charts.WIDTH - charts.RIGHT
+    assert charts.TOP - 6 < y < min(float(dot.attrib["d"].split()[1]) for dot in of_class(root, "dot"))
+
+
 def test_dots_show_mean_interval_and_the_other():
     rows = [{"name": "a" * 60, "mean": 5, "low": 4, "high": 6, "other": 7}, {"name": "b", "mean": None}]
     root = drawn(charts.dots(rows, title="t", x_label="x", across=(0, 10)))
