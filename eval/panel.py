@@ -157,7 +157,12 @@ class Panel:
         if not judges:
             return
         self.study.keep(judge=self.study.kept().get("judge") or min(judges))
-        main = judges[self.study.kept()["judge"]]
+        main = judges.get(kept := self.study.kept()["judge"])
+        if main is None:
+            raise UserError(
+                expected=f"the grades of {kept}, which makes the table of {self.study.out}", found=", ".join(judges),
+                todo="put its folders back, or begin another study",
+            )  # fmt: skip
         write_lines(self.study.out / GRADES, [grade for judge in judges.values() for grade in judge.grades])
         if main.answered:
             whole, instructed = self._statistics(main, self._table())
@@ -179,8 +184,11 @@ class Panel:
                 told[judge.name]["again"] = again
         if shifts := told[main.name].get("again", {}).get("drift"):
             self._write("drift", shifts)
-        pairs = combinations(judges.values(), 2)
-        self._write("judges", told | {"same_vendor": [[a.name, b.name] for a, b in pairs if _same_vendor(a, b)]})
+        for a, b in combinations(judges.values(), 2):
+            if _same_vendor(a, b):
+                for one, other in ((a, b), (b, a)):
+                    told[one.name].setdefault("same_vendor", []).append(other.name)
+        self._write("judges", told)
         sound = [judge for judge in judges.values() if judge.verdict["sound"]]
         for judge in judges.values():
             if judge is not main and judge not in sound:
@@ -308,9 +316,12 @@ def _same_vendor(a: _Judge, b: _Judge) -> bool:
 
 def _verdict(folders: Sequence[Path]) -> dict[str, Any]:
     """That of the first part that failed; a part that was not finished proves nothing."""
-    found = [jobs.load(folder, Judging).get("anchor_verdict") for folder in folders]
+    parts = [jobs.load(folder, Judging) for folder in folders]
+    stopped = [part.get("stopped") or "it was killed" for part in parts]
+    found = [part.get("anchor_verdict") for part, why in zip(parts, stopped, strict=True) if why == DONE]
     if failed := [one for one in found if one and not one["sound"]]:
         return failed[0]
-    if found[0] and all(found):
+    if len(found) == len(parts) and all(found):
         return found[0]
-    return {"sound": False, "why": ["the judge has not finished: its anchors are not all graded"]}
+    whys = ", ".join(dict.fromkeys(why for why in stopped if why != DONE)) or "it had no anchors"
+    return {"sound": False, "why": [f"the judge has not finished: {whys}"]}
