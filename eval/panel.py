@@ -318,10 +318,11 @@ def _verdict(folders: Sequence[Path]) -> dict[str, Any]:
     """That of the first part that failed; a part that was not finished proves nothing."""
     parts = [jobs.load(folder, Judging) for folder in folders]
     stopped = [part.get("stopped") or "it was killed" for part in parts]
-    found = [part.get("anchor_verdict") for part, why in zip(parts, stopped, strict=True) if why == DONE]
-    if failed := [one for one in found if one and not one["sound"]]:
+    ended = [part.get("anchor_verdict") for part, why in zip(parts, stopped, strict=True) if why == DONE]
+    found: list[dict[str, Any]] = [one for one in ended if one]
+    if failed := [one for one in found if not one["sound"]]:
         return failed[0]
-    if len(found) == len(parts) and all(found):
+    if len(found) == len(parts):
         return found[0]
     whys = ", ".join(dict.fromkeys(why for why in stopped if why != DONE)) or "it had no anchors"
     return {"sound": False, "why": [f"the judge has not finished: {whys}"]}

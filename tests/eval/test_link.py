@@ -77,7 +77,10 @@ def test_equal_scores_of_ours_are_one_knot():
 def table_of(scores, **changed):
     """Models as `eval.stats.statistics` has them, of model -> dimension -> mean."""
     return [
-        {"model": model, "dimensions": {name: {"mean": mean, "reportable": True, **changed} for name, mean in of.items()}}
+        {
+            "model": model,
+            "dimensions": {name: {"mean": mean, "reportable": True, **changed} for name, mean in of.items()},
+        }
         for model, of in scores.items()
     ]
 

@@ -222,7 +222,9 @@ def test_frozen_texts_are_graded_again_for_drift_alone(study):
     assert read(study, "cost")["calls"] > len(texts) * 2 + len(docket.anchors) + len(docket.completions)
 
 
-@pytest.mark.parametrize("prompts, models, each, count", [(44, 3, 2, 100), (60, 1, 1, 60), (20, 2, 3, 50), (4, 2, 2, 16)])
+@pytest.mark.parametrize(
+    "prompts, models, each, count", [(44, 3, 2, 100), (60, 1, 1, 60), (20, 2, 3, 50), (4, 2, 2, 16)]
+)
 def test_frozen_texts_cover_prompts_and_models_evenly(prompts, models, each, count):
     texts = [replace(one, model=f"m{m}") for m in range(models) for one in stories(prompts, ("tsjax-8m",), each)]
     chosen = frozen(texts)
