@@ -2,7 +2,8 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -15,6 +16,7 @@ from tsjax.atomic import sha256_json, write_json
 from tsjax.errors import UserError
 
 COMPLETIONS, ANCHORS, ASKS = "completions.jsonl", "anchors.json", "asks.json"
+FROZEN = 50, 100  # texts that are graded once more, at least and at most
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,11 @@ class Docket:
         write_json(folder / ANCHORS, [dataclasses.asdict(one) for one in self.anchors])
         write_json(folder / ASKS, {id: dict(asks) for id, asks in self.asks.items()})
 
+    @staticmethod
+    def saved(folder: Path) -> bool:
+        """Whether the folder has a docket, whole: a killed process may have left less, and then nobody was asked yet."""
+        return (folder / ASKS).exists()  # written last
+
     @classmethod
     def load(cls, folder: Path) -> "Docket":
         """The docket of the judging in `folder`."""
@@ -90,3 +97,24 @@ class Docket:
                 expected=f"{ANCHORS} and {ASKS} in {folder}", found=str(e), todo="run the same tsjax judge again"
             ) from e
         return cls(completions, anchors, asks)
+
+
+def frozen(completions: Iterable[Completion], seed: int = 0) -> list[Completion]:
+    """The texts that a judge grades once more: one for each prompt and model, `FROZEN` of them at least and at most.
+
+    Drawn by `seed` alone. No prompt has two more than another that has any left, and no model's second text comes before
+    another's first of the same prompt.
+    """
+    random, of_prompt = Random(f"frozen {seed}"), defaultdict[str, list[Completion]](list)
+    for one in sorted(completions, key=lambda one: one.id):
+        of_prompt[one.prompt_id].append(one)
+    pairs, queues = 0, []
+    for _, texts in sorted(of_prompt.items()):
+        random.shuffle(texts)
+        first = list({one.model: one for one in texts}.values())
+        pairs += len(first)
+        queues.append(first + [one for one in texts if one not in first])
+    random.shuffle(queues)
+    turns = sorted((turn, place) for place, queue in enumerate(queues) for turn in range(len(queue)))
+    least, most = FROZEN
+    return [queues[place][turn] for turn, place in turns[: min(most, max(least, pairs))]]

@@ -37,7 +37,7 @@ def drift(before: Iterable[Grade], after: Iterable[Grade], level: float = 0.95) 
 
     level: of all intervals together: a judge that does not drift raises an alarm in any dimension at most 1 - `level` of
            the time (each interval has its share of that). Prompts are the unit: completions of one are alike.
-    UserError with fewer than LEAST_PROMPTS prompts in common.
+    A dimension with fewer than LEAST_PROMPTS prompts in common is left out; UserError where that is all of them.
     """
     first, second = _means(before), _means(after)
     shared = [key for key in first if key in second]
@@ -47,14 +47,15 @@ def drift(before: Iterable[Grade], after: Iterable[Grade], level: float = 0.95) 
         for d in names:
             if d in first[key] and d in second[key]:
                 by[d][key[1]].append(second[key][d] - first[key][d])
-    fewest = min((len(of) for of in by.values()), default=0)
-    if fewest < LEAST_PROMPTS:
+    most = max((len(of) for of in by.values()), default=0)
+    if most < LEAST_PROMPTS:
         raise UserError(
             expected=f"frozen completions of at least {LEAST_PROMPTS} prompts, graded both times",
-            found=f"{fewest} prompts",
+            found=f"{most} prompts",
             todo="grade the same completions again, or freeze more",
         )
-    return {d: _shift(by[d], 1 - (1 - level) / len(names)) for d in names}
+    by = {d: of for d, of in by.items() if len(of) >= LEAST_PROMPTS}
+    return {d: _shift(of, 1 - (1 - level) / len(by)) for d, of in by.items()}
 
 
 def _means(grades: Iterable[Grade]) -> dict[tuple[str, str], dict[str, float]]:

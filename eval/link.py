@@ -10,7 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean
+from typing import Any
 
+from eval import published
+from eval.records import STORY
 from tsjax.errors import UserError
 
 LINEAR, MONOTONE = "linear", "monotone"
@@ -65,6 +68,48 @@ def fit_link(ours: Mapping[str, float], published: Mapping[str, float], kind: st
     kinds = [kind] if kind else [LINEAR, MONOTONE]
     made = [_made(one, names, points) for one in kinds]
     return min(made, key=lambda link: link.left_out)
+
+
+def links(
+    models: Sequence[Mapping[str, Any]], kinds: Mapping[str, str], own: Mapping[str, str] | None = None
+) -> dict[str, Any] | None:
+    """What a judge's table is on the scale of the paper, where there are rulers among its models; None where there are none.
+
+    {"models": {model: {dimension: linked mean}}, "dimensions": {dimension: {"kind", "rms", "left_out", "span"}}, "rulers":
+    {model: row of Fig 4}, "why": {dimension: why it has no link}}.
+
+    models: as in `eval.stats.statistics`; own: further rulers (`eval.published.ruler`). kinds: dimension -> STORY or INSTRUCT,
+    on what it was graded here. A ruler counts where the paper graded it on the same: Fig 4 has plot and instruction following
+    of models trained on TinyStories-Instruct. Means with too many missing grades rule nothing.
+    """
+    rulers = {one["model"]: found for one in models if (found := published.ruler(one["model"], own))}
+    if not rulers:
+        return None
+    means = {one["model"]: one["dimensions"] for one in models}
+    made: dict[str, dict[str, Any]] = {"models": {}, "dimensions": {}, "why": {}}
+    made["rulers"] = {model: row for model, (row, _) in rulers.items()}
+    for dimension in sorted({name for of in means.values() for name in of}):
+        if dimension not in published.ruled(kinds[dimension]):
+            there = "beginnings of stories" if kinds[dimension] == STORY else "instructions"
+            made["why"][dimension] = f"the paper did not grade {dimension.replace('_', ' ')} on {there}"
+            continue
+        ours, theirs = {}, {}
+        for model, (row, kind) in rulers.items():
+            mine, printed = means[model].get(dimension, {}), published.row_of(row).scores.get(dimension)
+            if kind == kinds[dimension] and printed is not None and mine.get("mean") is not None and mine["reportable"]:
+                ours[model], theirs[model] = mine["mean"], printed
+        try:
+            link = fit_link(ours, theirs)
+        except UserError as e:
+            made["why"][dimension] = f"expected {e.expected}, found {e.found}"
+            continue
+        made["dimensions"][dimension] = {
+            "kind": link.kind, "rms": link.rms, "left_out": link.left_out, "span": list(link.span),
+        }  # fmt: skip
+        for model, of in means.items():
+            if (mean := of.get(dimension, {}).get("mean")) is not None:
+                made["models"].setdefault(model, {})[dimension] = link(mean)
+    return made
 
 
 def _made(kind: str, names: Sequence[str], points: Sequence[tuple[float, float]]) -> Link:

@@ -1,102 +1,328 @@
 """The judges of a study: what each has to grade next, and what all their grades say.
 
-- judge-NAME-MODE-PART/: the runs of the judges
-- grades.jsonl, statistics.json, anchors.json, agreement.json, cost.json, settings.json: what came of them
+- judge-NAME-MODE-PART/: the runs of the judges; again-NAME-MODE-N/: the same texts graded once more, for drift alone
+- grades.jsonl, statistics.json, instructed.json, judges.json, anchors.json, agreement.json, link.json, drift.json,
+  power.json, cost.json, settings.json: what came of them
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from data_gen import job as jobs
+from data_gen import ledger
+from data_gen.capabilities import Profile, profile
 from data_gen.engine import DONE
 from data_gen.offline import write_story
 from data_gen.run_folder import spent
-from eval import anchors, stats
-from eval.docket import Docket
+from eval import anchors, published, stats
+from eval.docket import Docket, frozen
+from eval.drift import drift
 from eval.judge import GRADES, Judging
-from eval.records import Grade, read_lines, write_lines
-from eval.study import STORIES, Study
+from eval.judge_work import NO_ANSWER
+from eval.link import links
+from eval.records import INSTRUCT, STORY, Completion, Grade, read_lines, write_lines
+from eval.rubric import FOLLOWING
+from eval.scores import Scores
+from eval.study import STORIES, STUDY, Study
+from eval.variance import power
 from tsjax.atomic import write_json
+from tsjax.errors import UserError
 
 ANCHOR_STORIES, ANCHOR_SEED = 40, 99  # stories of the offline writer that anchors are made of
+REPEATS = 3  # of a judge that nobody asked yet
 SETTINGS = ("model", "mode", "rubric", "rubric_hash", "repeats", "seed", "host")
+MADE = ("statistics", "instructed", "judges", "anchors", "agreement", "link", "drift", "power", "cost", "settings")
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """What a judge has graded so far, of anchors and of the texts that the study has now."""
+
+    name: str  # as its grades call it
+    slug: str  # as its folders do
+    manifest: Mapping[str, Any]  # of its first folder
+    grades: Sequence[Grade]
+    verdict: Mapping[str, Any]
+
+    @property
+    def answered(self) -> bool:
+        """Whether anything came of asking it: grades, answers that can't be read, or a server that gave none."""
+        return any(grade.why != NO_ANSWER for grade in self.grades if not grade.anchor)
 
 
 class Panel:
-    """The judges of `study`: the first by name that was asked makes its table."""
+    """The judges of `study`: the first by name that was asked makes its table.
 
-    def __init__(self, study: Study):
-        self.study = study
+    training: stories that the models were trained on, for the anchors that copy one. rulers: model of the study -> row of
+    the paper's Fig 4, besides the released checkpoints, which are known by name; the study keeps them. UserError for
+    another row.
+    """
+
+    def __init__(self, study: Study, training: Sequence[str] = (), rulers: Mapping[str, str] | None = None):
+        self.study, self.training = study, training
+        self._rulers = {model: published.row_of(row).name for model, row in (rulers or {}).items()}
+
+    # ---- what is to be graded
 
     def docket(self, model: str, mode: str) -> tuple[Path, Docket] | None:
         """The folder of a judge's next part and what it is to grade; None where it has graded everything.
 
         A part that was begun is finished as it is; what came into the study since then makes a new part.
         """
-        covered: set[str] = set()
-        found = self.study.out.glob(f"{_folder(model, mode)}-[0-9]*")
-        folders = sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
-        for folder in folders:
+        name, covered = f"judge-{_slug(model, mode)}", set[str]()
+        begun = [folder for folder in self._parts(name) if Docket.saved(folder)]
+        for folder in begun:
             docket = Docket.load(folder)
-            if not (folder / GRADES).exists() or jobs.load(folder, Judging).get("stopped") != DONE:
+            if not _done(folder):
                 return folder, docket
             covered |= {one.id for one in docket.completions}
-        stories = [one for one in self.study.completions if one.kind in STORIES and one.id not in covered]
-        if not stories:
+        texts = [one for one in self.study.completions if one.kind in STORIES and one.id not in covered]
+        return (self.study.out / f"{name}-{len(begun) + 1}", self._docket(texts)) if texts else None
+
+    def again(self, model: str, mode: str) -> tuple[Path, Docket] | None:
+        """The folder and the texts that a judge grades once more, to see whether it is still the same; None where it has
+        graded nothing yet.
+
+        One that was begun is finished; else a new one, with the texts and anchors of the first. Its grades make drift.json
+        alone, never a mean.
+        """
+        first = [folder for folder in self._parts(f"judge-{_slug(model, mode)}") if (folder / GRADES).exists()]
+        readable = {
+            grade.completion for folder in first for grade in read_lines(folder / GRADES, Grade) if grade.scores
+        }
+        texts = [one for one in self.study.completions if one.id in readable]
+        if not texts:
             return None
-        made = anchors.make_anchors([write_story(ANCHOR_SEED, n) for n in range(ANCHOR_STORIES)])
-        return self.study.out / f"{_folder(model, mode)}-{len(folders) + 1}", Docket(stories, made)
+        folders = [folder for folder in self._parts(f"again-{_slug(model, mode)}") if Docket.saved(folder)]
+        if folders and not _done(folders[-1]):
+            return folders[-1], Docket.load(folders[-1])
+        before = Docket.load(folders[0] if folders else first[0])
+        chosen = before.completions if folders else frozen(texts)
+        at = self.study.out / f"again-{_slug(model, mode)}-{len(folders) + 1}"
+        return at, Docket(chosen, before.anchors, self._asks(chosen))
+
+    def left(self, cap: int | None, at: Path | None = None) -> int | None:
+        """What is left of a cap for the whole study, in picodollars: all that its folders have spent is taken off, what may
+        have been billed and what is on its way included. None: no cap.
+
+        at: the folder that is about to be worked in. What was spent there stays in, since its own run counts it too.
+        """
+        if cap is None:
+            return None
+        for folder in self._paid():
+            if at is None or folder.resolve() != at.resolve():
+                cost = spent(folder)["cost_usd"]
+                cap -= round(sum(cost[kind] for kind in ("settled", "doubtful", "reserved")) * 1e12)
+        return max(0, cap)
+
+    def power(
+        self, prompts: int | None = None, completions: int | None = None, repeats: int | None = None
+    ) -> dict[str, Any]:
+        """What a study of this size can see, as `eval.variance.power` tells; a number that is not given is the study's own."""
+        judges = self._judges()
+        main = judges.get(self.study.kept().get("judge") or min(judges, default=""))
+        scores: dict[str, dict[str, Scores]] = {}
+        texts = [one for one in self.study.completions if one.kind in STORIES]
+        if kinds := {one.kind for one in texts}:
+            kind = STORY if STORY in kinds else INSTRUCT
+            texts = [one for one in texts if one.kind == kind]
+            known, table = {one.id for one in texts}, self._table()
+            mine = [one for one in main.grades if one.completion in known and one.model in table] if main else []
+            scores = stats.scores_by_model(mine)
+        size = (
+            prompts or len({one.prompt_id for one in texts}),
+            completions or 1 + max((one.k for one in texts), default=0),
+            repeats or (main.manifest["repeats"] if main else REPEATS),
+        )
+        return power(scores, size)
+
+    # ---- what came of it
 
     def graded(self) -> None:
         """Statistics of all judges' grades, made anew from their folders."""
-        judges: dict[str, list[Path]] = {}
-        for folder in sorted(self.study.out.glob("judge-*-*")):
-            if (folder / GRADES).exists():
-                judges.setdefault(folder.name.rpartition("-")[0], []).append(folder)
-        for stale in ("statistics", "anchors", "agreement", "cost", "settings"):
+        for stale in MADE:
             (self.study.out / f"{stale}.json").unlink(missing_ok=True)
         (self.study.out / GRADES).unlink(missing_ok=True)
+        if self._rulers:
+            kept = self.study.kept()
+            write_json(self.study.out / STUDY, kept | {"rulers": kept.get("rulers", {}) | self._rulers})
+        if any(one.kind in STORIES for one in self.study.completions):
+            self._write("power", self.power())
+        self._bill()
+        judges = self._judges()
         if not judges:
             return
         self.study.keep(judge=self.study.kept().get("judge") or min(judges))
-        main = self.study.kept()["judge"]
-        grades = {
-            judge: [grade for folder in folders for grade in read_lines(folder / GRADES, Grade)]
-            for judge, folders in judges.items()
-        }
-        write_lines(self.study.out / GRADES, [grade for some in grades.values() for grade in some])
-        if any(grade.scores for grade in grades[main] if not grade.anchor):
-            found = stats.statistics(grades[main], stats.hundreds_of_words(self.study.completions))
-            write_json(self.study.out / "statistics.json", found)
-        verdicts = {judge: _verdict(folders) for judge, folders in judges.items()}
-        write_json(self.study.out / "anchors.json", verdicts[main])
-        sound = [judge for judge in judges if verdicts[judge]["sound"]]
-        for judge in sorted(set(judges) - {*sound, main}):
-            print(f"{judge} is void, and left out: {'; '.join(verdicts[judge]['why'])}")
+        main = judges.get(kept := self.study.kept()["judge"])
+        if main is None:
+            raise UserError(
+                expected=f"the grades of {kept}, which makes the table of {self.study.out}", found=", ".join(judges),
+                todo="put its folders back, or begin another study",
+            )  # fmt: skip
+        write_lines(self.study.out / GRADES, [grade for judge in judges.values() for grade in judge.grades])
+        if main.answered:
+            whole, instructed = self._statistics(main, self._table())
+            self._write("statistics", whole)
+            if instructed:
+                self._write("instructed", instructed)
+            if link := self._link(whole["models"]):
+                self._write("link", link)
+        self._write("anchors", main.verdict)
+        self._write(
+            "settings",
+            {f"judge-{one.slug}": {key: one.manifest.get(key) for key in SETTINGS} for one in judges.values()},
+        )
+        told: dict[str, Any] = {}
+        for judge in judges.values():
+            models = self._statistics(judge, ())[0]["models"] if judge.answered else []
+            told[judge.name] = {"models": models, "sound": judge.verdict["sound"], "why": judge.verdict["why"]}
+            if again := self._again(judge):
+                told[judge.name]["again"] = again
+        if shifts := told[main.name].get("again", {}).get("drift"):
+            self._write("drift", shifts)
+        for a, b in combinations(judges.values(), 2):
+            if _same_vendor(a, b):
+                for one, other in ((a, b), (b, a)):
+                    told[one.name].setdefault("same_vendor", []).append(other.name)
+        self._write("judges", told)
+        sound = [judge for judge in judges.values() if judge.verdict["sound"]]
+        for judge in judges.values():
+            if judge is not main and judge not in sound:
+                print(f"{judge.name} is void, and left out: {'; '.join(judge.verdict['why'])}")
         if len(sound) > 1:
-            write_json(self.study.out / "agreement.json", stats.judge_agreement([g for judge in sound for g in grades[judge]]))
-        bills = [spent(folder) for folders in judges.values() for folder in folders]
-        write_json(self.study.out / "cost.json", {
-            "usd": sum(bill["cost_usd"]["settled"] for bill in bills),
-            "usd_in_doubt": sum(bill["cost_usd"]["doubtful"] for bill in bills),
-            "calls": sum(bill["attempts"]["attempts"] for bill in bills),
-        })  # fmt: skip
-        write_json(self.study.out / "settings.json", {
-            judge: {key: jobs.load(folders[0], Judging).get(key) for key in SETTINGS} for judge, folders in judges.items()
-        })  # fmt: skip
+            self._write("agreement", stats.judge_agreement([grade for judge in sound for grade in judge.grades]))
+
+    def _bill(self) -> None:
+        """cost.json of all that was spent, by judges that never came to a grade too."""
+        usd = {"settled": 0.0, "doubtful": 0.0}
+        calls, by_judge = 0, dict[str, float]()
+        for folder in self._paid():
+            bill, name = spent(folder), _name(jobs.load(folder, Judging))
+            usd = {kind: amount + bill["cost_usd"][kind] for kind, amount in usd.items()}
+            calls += bill["attempts"]["attempts"]
+            by_judge[name] = by_judge.get(name, 0.0) + bill["cost_usd"]["settled"]
+        if by_judge:
+            self._write(
+                "cost", {"usd": usd["settled"], "usd_in_doubt": usd["doubtful"], "calls": calls, "judges": by_judge}
+            )
+
+    def _statistics(self, judge: _Judge, table: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        texts = self.study.completions
+        kinds = {one.prompt_id: one.kind for one in texts}
+        return stats.by_set(judge.grades, kinds, judge.manifest["mode"], stats.hundreds_of_words(texts), table)
+
+    def _link(self, models: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+        kinds = {one.kind for one in self.study.completions}
+        kind = STORY if STORY in kinds else INSTRUCT
+        names = {name for one in models for name in one["dimensions"]}
+        kept = self.study.kept()
+        found = links(models, {name: INSTRUCT if name == FOLLOWING else kind for name in names}, kept.get("rulers"))
+        asked = published.facts()["rulers"]["prompts"]
+        return found and {**found, "prompts_are_the_papers": asked in kept.get("sets", {}).values()}
+
+    def _again(self, judge: _Judge) -> dict[str, Any]:
+        """{"drift", "sound", "why"} of the newest `again` that is finished, against the judge's first grades of its texts."""
+        ends = [folder for folder in self._parts(f"again-{judge.slug}") if _done(folder)]
+        if not ends:
+            return {}
+        manifest = jobs.load(ends[-1], Judging)
+        verdict = manifest.get("anchor_verdict") or {"sound": True, "why": []}
+        told = {"drift": None, "sound": verdict["sound"], "why": list(verdict["why"])}
+        if manifest["rubric_hash"] != judge.manifest["rubric_hash"]:
+            told["why"].append("no drift to be told: the rubric is another one than in the first grades")
+            return told
+        after = [grade for grade in read_lines(ends[-1] / GRADES, Grade) if not grade.anchor]
+        try:
+            told["drift"] = {name: asdict(shift) for name, shift in drift(judge.grades, after).items()}
+        except UserError as e:
+            told["why"].append(f"no drift to be told: expected {e.expected}, found {e.found}")
+        return told
+
+    def _judges(self) -> dict[str, _Judge]:
+        """Those that have grades, by the name of their folders. The study may have taken in another text of a model and
+        prompt since it was graded: grades of what it no longer holds stay in the judge's folder."""
+        texts = {one.id for one in self.study.completions}
+        found: dict[str, list[Path]] = {}
+        for folder in sorted(self.study.out.glob("judge-*-*")):
+            if (folder / GRADES).exists():
+                found.setdefault(folder.name.rpartition("-")[0], []).append(folder)
+        judges = {}
+        for name, folders in found.items():
+            every = [grade for folder in folders for grade in read_lines(folder / GRADES, Grade)]
+            grades = [grade for grade in every if grade.anchor or grade.completion in texts]
+            manifest = jobs.load(folders[0], Judging)
+            judges[name] = _Judge(_name(manifest), name.partition("-")[2], manifest, grades, _verdict(folders))
+        return judges
+
+    def _table(self) -> list[str]:
+        """The models that are compared: of a run's checkpoints the last one alone."""
+        rows = {row["model"]: row for row in self.study.read("models.json", [])}
+        last: dict[str, int] = {}
+        for row in rows.values():
+            if run := row.get("run"):
+                last[run] = max(last.get(run, 0), row.get("step") or 0)
+        names = dict.fromkeys(one.model for one in self.study.completions)
+        of = {name: rows.get(name, {}) for name in names}
+        return [name for name, row in of.items() if not row.get("run") or (row.get("step") or 0) == last[row["run"]]]
+
+    def _docket(self, texts: Sequence[Completion]) -> Docket:
+        stories = [write_story(ANCHOR_SEED, n) for n in range(ANCHOR_STORIES)]
+        made = anchors.make_anchors(stories, self.training)  # instruct=: any(one.kind == INSTRUCT for one in texts)
+        return Docket(texts, made, self._asks(texts))
+
+    def _asks(self, texts: Sequence[Completion]) -> dict[str, Mapping[str, Any]]:
+        """prompt -> what it asks for, of the instructed ones."""
+        wanted = {one.prompt_id for one in texts if one.kind == INSTRUCT}
+        return {prompt.id: prompt.asks for prompt in self.study.prompts if prompt.id in wanted and prompt.asks}
+
+    def _parts(self, name: str) -> list[Path]:
+        found = self.study.out.glob(f"{name}-[0-9]*")
+        return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
+
+    def _paid(self) -> list[Path]:
+        """All folders of judges that have books, those that were killed before they had grades too."""
+        found = (path for kind in ("judge", "again") for path in self.study.out.glob(f"{kind}-*-[0-9]*"))
+        return sorted(path for path in found if (path / ledger.FILE).exists())
+
+    def _write(self, name: str, value: Any) -> None:
+        write_json(self.study.out / f"{name}.json", value)
 
 
-def _folder(model: str, mode: str) -> str:
-    return f"judge-{re.sub(r'[^A-Za-z0-9.]+', '_', model)}-{mode}"
+def _slug(model: str, mode: str) -> str:
+    return f"{re.sub(r'[^A-Za-z0-9.]+', '_', model)}-{mode}"
+
+
+def _name(manifest: Mapping[str, Any]) -> str:
+    return f"{manifest['model']} {manifest['mode']} {manifest['rubric']}"
+
+
+def _done(folder: Path) -> bool:
+    return (folder / GRADES).exists() and jobs.load(folder, Judging).get("stopped") == DONE
+
+
+def _same_vendor(a: _Judge, b: _Judge) -> bool:
+    """Whether both are asked at one server, are one model, or of one known family: their errors may be the same then.
+
+    Where neither is known they are not called the same.
+    """
+    hosts, models = ([one.manifest[key] for one in (a, b)] for key in ("host", "model"))
+    one, other = (profile(model).name for model in models)
+    return hosts[0] == hosts[1] is not None or models[0] == models[1] or one == other != Profile().name
 
 
 def _verdict(folders: Sequence[Path]) -> dict[str, Any]:
     """That of the first part that failed; a part that was not finished proves nothing."""
-    found = [jobs.load(folder, Judging).get("anchor_verdict") for folder in folders]
-    if failed := [one for one in found if one and not one["sound"]]:
+    parts = [jobs.load(folder, Judging) for folder in folders]
+    stopped = [part.get("stopped") or "it was killed" for part in parts]
+    ended = [part.get("anchor_verdict") for part, why in zip(parts, stopped, strict=True) if why == DONE]
+    found: list[dict[str, Any]] = [one for one in ended if one]
+    if failed := [one for one in found if not one["sound"]]:
         return failed[0]
-    if found[0] and all(found):
+    if len(found) == len(parts):
         return found[0]
-    return {"sound": False, "why": ["the judge has not finished: its anchors are not all graded"]}
+    whys = ", ".join(dict.fromkeys(why for why in stopped if why != DONE)) or "it had no anchors"
+    return {"sound": False, "why": [f"the judge has not finished: {whys}"]}

@@ -10,6 +10,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from tsjax.errors import UserError
+
 
 @dataclass(frozen=True)
 class Row:
@@ -32,7 +34,7 @@ class Row:
 @cache
 def facts() -> dict[str, Any]:
     """The whole data file: `fig3`, `fig4`, `examples` (Figs 6, 7, 8, 12), `marking` (Figs 9 to 11), `diversity`
-    (Figs 14 to 18), `fig24`, `slips`. Every part has its page(s) and whether it was read off a plot."""
+    (Figs 14 to 18), `fig24`, `rulers`, `slips`. Every part has its page(s) and whether it was read off a plot."""
     return tomllib.loads(resources.files("eval").joinpath("data/published.toml").read_text("utf-8"))
 
 
@@ -61,6 +63,33 @@ def matching(width: int | None, layers: int | None) -> Row | None:
     if width is None or layers is None:
         return None
     return next((row for row in table() if (row.hidden, row.layers) == (width, layers)), None)
+
+
+def row_of(name: str) -> Row:
+    """The row of Fig 4 of that name, as "768x4". UserError where there is none."""
+    for one in table():
+        if one.name == name:
+            return one
+    known = ", ".join(one.name for one in table())
+    raise UserError(expected=f"a row of the paper's Fig 4: {known}", found=name, todo="name one of these")
+
+
+def ruler(model: str, own: Mapping[str, str] | None = None) -> tuple[str, str] | None:
+    """(row of Fig 4, "story" or "instruct") of a released checkpoint by its name on the Hub; None for other models.
+
+    own: further rulers of a user, model -> row; one with "instruct" in its name was trained on TinyStories-Instruct.
+    """
+    if own and model in own:
+        return own[model], "instruct" if "instruct" in model.casefold() else "story"
+    for kind in ("story", "instruct"):
+        if found := facts()["rulers"][kind]["models"].get(model.rpartition("/")[2]):
+            return found, kind
+    return None
+
+
+def ruled(kind: str) -> tuple[str, ...]:
+    """The dimensions in which rulers of a kind have scores in Fig 4 that are their own."""
+    return tuple(facts()["rulers"][kind]["dimensions"])
 
 
 def ends(column: str) -> tuple[float, float] | None:

@@ -85,7 +85,7 @@ def nested(
 
 
 def asked(grades: Sequence[Grade]) -> Mapping[str, frozenset[str]]:
-    """prompt -> the dimensions that any of its grades has.
+    """prompt -> the dimensions that any of its grades has, for grades of which nobody knows what was asked for.
 
     A grade without one of these is missing there: a story prompt asks for no instruction following, and a prompt of which
     no grade at all could be read counts as missing in every dimension.

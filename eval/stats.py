@@ -3,7 +3,7 @@
 The unit is the prompt. Nothing here calls anything: the same grades and seed give the same numbers.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -12,7 +12,8 @@ import numpy as np
 from eval.agreement import agreement
 from eval.intervals import REPORTABLE, bootstrap_interval, t_interval, worst_case
 from eval.paired import differences, holm, sign_flip_p
-from eval.records import Completion, Grade
+from eval.records import INSTRUCT, Completion, Grade
+from eval.rubric import FOLLOWING, dimensions
 from eval.scores import Scores, asked, dimension_scores, nested
 from eval.slopes import flagged, length_adjusted, slope
 from eval.variance import components
@@ -21,23 +22,64 @@ from tsjax.errors import UserError
 AGES = "ABCDEF"
 
 
-def statistics(grades: Sequence[Grade], lengths: Mapping[str, float] | None = None, seed: int = 0) -> dict[str, Any]:
+def by_set(
+    grades: Sequence[Grade],
+    kinds: Mapping[str, str],
+    mode: str,
+    lengths: Mapping[str, float] | None = None,
+    table: Collection[str] | None = None,
+    seed: int = 0,
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """(the statistics of a study's table, those of its instruct prompts alone). Grades of one judge.
+
+    kinds: prompt -> STORY or INSTRUCT, of each prompt that was graded. mode: the judge's; with the kind it says which
+    dimensions were asked for, so that one which a judge never gives is missing, not forgotten.
+    Beginnings and instructions are never in one mean: in the table the instruct prompts make instruction following alone.
+    Where all prompts are of one kind they make everything, and the second is None.
+    """
+    graded = dict.fromkeys(grade.prompt_id for grade in grades if not grade.anchor)
+    wanted = {prompt: frozenset(dimensions(kinds[prompt], mode)) for prompt in graded}
+    instructed = {prompt for prompt in graded if kinds[prompt] == INSTRUCT}
+    stories = set(graded) - instructed
+    if not (stories and instructed):
+        return statistics(grades, lengths, seed, wanted=wanted, table=table), None
+    mixed = wanted | {prompt: wanted[prompt] & {FOLLOWING} for prompt in instructed}
+    alone = [grade for grade in grades if grade.prompt_id in instructed]
+    return (
+        statistics(grades, lengths, seed, wanted=mixed, table=table, aged=stories),
+        statistics(alone, lengths, seed, wanted=wanted, table=table),
+    )
+
+
+def statistics(
+    grades: Sequence[Grade],
+    lengths: Mapping[str, float] | None = None,
+    seed: int = 0,
+    *,
+    wanted: Mapping[str, frozenset[str]] | None = None,
+    table: Collection[str] | None = None,
+    aged: Collection[str] | None = None,
+) -> dict[str, Any]:
     """{"judge", "models": [`model_statistics`], "pairs": [...], "variance": {model: {dimension: components}}, "length"}.
 
     `lengths`: completion -> its length, for the length slopes and the adjusted differences; `hundreds_of_words` makes the
-    slopes points per 100 words. Anchors are left out. UserError when the grades are of several judges or there are none.
+    slopes points per 100 words. wanted: prompt -> the dimensions that its grades count in; None: those that any of them
+    has. table: the models that are compared in pairs; aged: the prompts whose ages count; None: all. Anchors are left out.
+    UserError when the grades are of several judges or there are none.
     """
     grades = [grade for grade in grades if not grade.anchor]
     judges = sorted({grade.judge for grade in grades})
     if len(judges) != 1:
         raise UserError(expected="the grades of one judge", found=", ".join(judges) or "none",
                         todo="take each judge's grades by themselves; judge_agreement compares them")  # fmt: skip
-    scores = scores_by_model(grades)
+    scores = scores_by_model(grades, wanted)
     by_model = {model: [grade for grade in grades if grade.model == model] for model in scores}
     found: dict[str, Any] = {
         "judge": judges[0],
-        "models": [model_statistics(model, scores[model], by_model[model], seed) for model in scores],
-        "pairs": pair_statistics(scores, lengths, seed),
+        "models": [model_statistics(model, scores[model], by_model[model], seed, aged) for model in scores],
+        "pairs": pair_statistics(
+            {model: of for model, of in scores.items() if table is None or model in table}, lengths, seed
+        ),
         "variance": {model: {name: components(one) for name, one in of.items()} for model, of in scores.items()},
     }
     if lengths:
@@ -52,9 +94,14 @@ def hundreds_of_words(completions: Iterable[Completion]) -> dict[str, float]:
     return {one.id: len(one.text.split()) / 100 for one in completions}
 
 
-def scores_by_model(grades: Sequence[Grade]) -> dict[str, dict[str, Scores]]:
-    """model -> dimension -> its scores, models and dimensions by name. Grades of one judge, without anchors."""
-    wanted = asked(grades)
+def scores_by_model(
+    grades: Sequence[Grade], wanted: Mapping[str, frozenset[str]] | None = None
+) -> dict[str, dict[str, Scores]]:
+    """model -> dimension -> its scores, models and dimensions by name. Grades of one judge, without anchors.
+
+    `wanted`: prompt -> dimensions that its grades count in; None: as `eval.scores.asked` finds.
+    """
+    wanted = asked(grades) if wanted is None else wanted
     found: dict[str, dict[str, Scores]] = {}
     for model in sorted({grade.model for grade in grades}):
         mine = [grade for grade in grades if grade.model == model]
@@ -64,15 +111,20 @@ def scores_by_model(grades: Sequence[Grade]) -> dict[str, dict[str, Scores]]:
 
 
 def model_statistics(
-    model: str, scores: Mapping[str, Scores], grades: Sequence[Grade], seed: int = 0
+    model: str,
+    scores: Mapping[str, Scores],
+    grades: Sequence[Grade],
+    seed: int = 0,
+    aged: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """{"model", "dimensions": {name: {"mean", "se", "low", "high", "bootstrap", "prompts", "completions", "repeats",
     "grades", "missing", "bounds", "reportable"}}, "age": {"A": share, ...}, "age_missing"}.
 
     low and high: 95 % t-interval. bounds: the mean with every missing grade at 0 and at 10. Counts are of what was asked
-    for; more than 2 % missing is not reportable. Ages weigh prompts equally, as the means do.
+    for; more than 2 % missing is not reportable. Ages are of the prompts in `aged` (None: all), and weigh them
+    equally, as the means do.
     """
-    ages = nested(grades, lambda grade: float(AGES.index(grade.age)) if grade.age in tuple(AGES) else None)
+    ages = nested(grades, lambda grade: float(AGES.index(grade.age)) if grade.age in tuple(AGES) else None, aged)
     shares = {}
     for number, age in enumerate(AGES):
         is_P = _indicator(ages, number).prompt_mean_P

@@ -1,13 +1,21 @@
 """Where the spread of grades comes from, and what the next study can see: variance components, smallest differences."""
 
 from collections.abc import Iterable, Mapping
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 from scipy import special
 
 from eval.intervals import t_quantile
+from eval.paired import differences
 from eval.scores import Scores
+
+# Of grades that nobody has given yet: deviations of 0.5 points between prompts, of the paired difference, and of 1.8 within
+# one, the judge's noise included. They are a guess, which a pilot replaces.
+ASSUMED: Mapping[str, float] = {"prompt": 0.5**2, "completion": 1.8**2, "repeat": 0.0}
+LEAST_PROMPTS = 10  # that two models share, for a pilot
+PROMPTS, COMPLETIONS, REPEATS = (44, 60, 200), (1, 3, 10, 30), (1, 3)  # what else one might order
 
 
 def components(scores: Scores) -> dict[str, float | None]:
@@ -110,3 +118,54 @@ def power_table(
         }
         for p, c, r in sizes
     ]
+
+
+def power(scores: Mapping[str, Mapping[str, Scores]], size: tuple[int, int, int]) -> dict[str, Any]:
+    """What a study of `size` (prompts, completions of each, repeats) can see, and what others could.
+
+    {"assumed", "of": variances of a paired difference, "why": where they come from, "rows": of `power_table`}. `scores`:
+    model -> dimension -> those there are. Two models with LEAST_PROMPTS prompts in common are a pilot: its variances are
+    the means over pairs of models, of the dimension in which differences are hardest to see, so that the rows hold for
+    every dimension. Without one they are ASSUMED.
+    """
+    found = _pilot(scores, size)
+    if found:
+        dimension, of, pairs = found
+        why = f"from the grades there are: {dimension.replace('_', ' ')}, which is hardest to tell apart, over {pairs} "
+        why += "pair of models" if pairs == 1 else "pairs of models"
+        here = [one[dimension] for one in scores.values() if dimension in one]
+        if max(one.repeats for one in here) < 2:
+            why += "; each text was judged once, so the judge's noise is in that of the completions"
+        if max(np.bincount(one.prompt_C).max(initial=0) for one in here) < 2:
+            why += "; each prompt has one text, so what texts differ by is in that of the prompts"
+    else:
+        of, why = dict(ASSUMED), (
+            "assumed: deviations of 0.5 points between prompts and 1.8 within one, the judge's noise included; "
+            f"two models graded on {LEAST_PROMPTS} prompts or more would tell"
+        )  # fmt: skip
+    rows = power_table([one for one in _neighbours(size) if one[0] > 1], of)
+    return {"assumed": not found, "of": of, "why": why, "rows": rows}
+
+
+def _pilot(
+    scores: Mapping[str, Mapping[str, Scores]], size: tuple[int, int, int]
+) -> tuple[str, dict[str, float], int] | None:
+    """(dimension, variances, pairs of models) of the dimension with the largest `detectable` at `size`; None: no pair."""
+    made: list[tuple[str, dict[str, float], int]] = []
+    for dimension in sorted({name for of in scores.values() for name in of}):
+        have = [of[dimension] for of in scores.values() if dimension in of]
+        pairs = [(a, b) for a, b in combinations(have, 2) if len(differences(a, b)) >= LEAST_PROMPTS]
+        if pairs:
+            parts = [paired_components(a, b) for a, b in pairs]
+            made.append(
+                (dimension, {name: float(np.mean([one[name] for one in parts])) for name in ASSUMED}, len(pairs))
+            )
+    return max(made, key=lambda one: detectable(*size, one[1]), default=None)
+
+
+def _neighbours(size: tuple[int, int, int]) -> list[tuple[int, int, int]]:
+    """The size, and those that differ from it in one number."""
+    p, c, r = size
+    return sorted(
+        {size, *((n, c, r) for n in PROMPTS), *((p, n, r) for n in COMPLETIONS), *((p, c, n) for n in REPEATS)}
+    )

@@ -1,5 +1,6 @@
 """Drift: found where there is some, not where there is none, at the rate that is promised."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -55,3 +56,9 @@ def test_too_few_in_common_are_refused():
         drift(graded(1), [])
 
 
+def test_a_dimension_of_few_prompts_does_not_hide_the_others():
+    before, after = graded(1), graded(2, 1.0)
+    some = [replace(g, scores={"following": 5.0}, completion=f"x{g.prompt_id}") for g in graded(3, prompts=4)]
+    found = drift([*before, *some], [*after, *some])
+    assert set(found) == set(NAMES) and all(one.alarm for one in found.values())
+    assert found == drift(before, after)

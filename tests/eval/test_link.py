@@ -4,7 +4,9 @@ import random
 
 import pytest
 
-from eval.link import LINEAR, MONOTONE, fit_link
+from eval.link import LINEAR, MONOTONE, fit_link, links
+from eval.published import row_of
+from eval.records import INSTRUCT, STORY
 from tsjax.errors import UserError
 
 PAPER = {"1M": 6.14, "3M": 7.23, "8M": 7.72, "28M": 8.34, "33M": 8.43}
@@ -70,3 +72,59 @@ def test_too_few_rulers_or_ones_in_another_order_are_refused():
 def test_equal_scores_of_ours_are_one_knot():
     link = fit_link({"a": 1.0, "b": 1.0, "c": 2.0}, {"a": 1.0, "b": 3.0, "c": 4.0}, MONOTONE)
     assert link(1.0) == pytest.approx(2.0) and link(1.5) == pytest.approx(3.0)
+
+
+def table_of(scores, **changed):
+    """Models as `eval.stats.statistics` has them, of model -> dimension -> mean."""
+    return [
+        {
+            "model": model,
+            "dimensions": {name: {"mean": mean, "reportable": True, **changed} for name, mean in of.items()},
+        }
+        for model, of in scores.items()
+    ]
+
+
+def halved(rows, names):
+    return {model: {d: row_of(row).scores[d] / 2 for d in names} for model, row in rows.items()}
+
+
+BASE = {"TinyStories-1M": "64x8", "TinyStories-8M": "256x8", "roneneldan/TinyStories-33M": "768x4"}
+GIVEN = dict.fromkeys(("grammar", "creativity", "consistency", "plot"), STORY) | {"instruction_following": INSTRUCT}
+
+
+def test_released_checkpoints_in_a_study_link_its_other_models():
+    scores = halved(BASE, ("grammar", "creativity", "plot")) | {"mine": {"grammar": 4.0, "plot": 3.0}}
+    found = links(table_of(scores), GIVEN)
+    assert found["rulers"] == BASE and set(found["dimensions"]) == {"grammar", "creativity"}
+    assert found["models"]["mine"] == {"grammar": pytest.approx(8.0)}
+    assert found["models"]["TinyStories-8M"]["grammar"] == pytest.approx(7.72)
+    grammar = found["dimensions"]["grammar"]
+    assert grammar["kind"] == LINEAR and grammar["left_out"] < 1e-9
+    assert grammar["span"] == [row_of("64x8").scores["grammar"] / 2, row_of("768x4").scores["grammar"] / 2]
+    assert found["why"] == {"plot": "the paper did not grade plot on beginnings of stories"}
+    assert links(table_of({"mine": {"grammar": 4.0}}), GIVEN) is None
+
+
+def test_instructed_rulers_link_what_the_paper_graded_on_instructions():
+    rows = {"TinyStories-Instruct-1M": "64x8", "TinyStories-Instruct-8M": "256x8", "TinyStories-Instruct-33M": "768x4"}
+    names = ("grammar", "instruction_following", "plot")
+    found = links(table_of(halved(rows, names)), dict.fromkeys(GIVEN, INSTRUCT))
+    assert set(found["dimensions"]) == {"instruction_following", "plot"}
+    mixed = links(table_of(halved(rows, names)), GIVEN)  # their beginnings are not what Fig 4 graded
+    assert set(mixed["dimensions"]) == {"instruction_following"} and "found 0" in mixed["why"]["grammar"]
+
+
+def test_a_link_that_cannot_be_made_says_why():
+    few = links(table_of(halved(dict(list(BASE.items())[:2]), ("grammar",))), GIVEN)
+    assert few["dimensions"] == few["models"] == {} and "found 2" in few["why"]["grammar"]
+    wrong = {model: {"grammar": 10 - of["grammar"]} for model, of in halved(BASE, ("grammar",)).items()}
+    assert "a slope of" in links(table_of(wrong), GIVEN)["why"]["grammar"]
+    missing = links(table_of(halved(BASE, ("grammar",)), reportable=False), GIVEN)
+    assert "found 0" in missing["why"]["grammar"]
+
+
+def test_a_user_names_rulers_of_their_own():
+    rows = {"a": "64x2", "b": "64x8", "c": "GPT-2 small 125M"}
+    found = links(table_of(halved(rows, ("grammar",))), GIVEN, rows)
+    assert found["rulers"] == rows and found["dimensions"]["grammar"]["rms"] < 1e-9

@@ -2,7 +2,8 @@
 
 import pytest
 
-from eval.published import ends, facts, learning_curve_end, marking, matching, normalised, table
+from eval.published import ends, facts, learning_curve_end, marking, matching, normalised, row_of, ruled, ruler, table
+from tests.expect import refused
 
 
 def test_the_normalised_column_of_the_paper_follows_from_its_scores():
@@ -70,7 +71,24 @@ def test_figure_3_ends_near_the_table():
 
 def test_every_part_names_its_pages_and_how_it_was_read():
     parts = [part for part in facts().values() if isinstance(part, dict)]
-    assert len(parts) == 6
+    assert len(parts) == 7
     for part in parts:
         assert "page" in part or "pages" in part
         assert isinstance(part["read_off"], bool)
+
+
+def test_rulers_are_the_released_checkpoints_by_their_names():
+    for kind in ("story", "instruct"):
+        of = facts()["rulers"][kind]["models"]
+        assert len(of) == 7 and len(set(of.values())) == 7 and all(row_of(row).hidden for row in of.values())
+        assert all(ruler(f"roneneldan/{name}") == ruler(name) == (row, kind) for name, row in of.items())
+    assert {*ruled("story"), *ruled("instruct")} == set(facts()["dimensions"])
+    assert ruler("TinyStories-33M") == ("768x4", "story") and ruler("runs-33m") is None
+
+
+def test_rulers_of_a_user():
+    own = {"mine": "64x2", "mine-Instruct": "64x2", "TinyStories-1M": "64x12"}
+    assert ruler("mine", own) == ("64x2", "story") and ruler("mine-Instruct", own) == ("64x2", "instruct")
+    assert ruler("TinyStories-1M", own) == ("64x12", "story")
+    with refused("a row of the paper's Fig 4", "65x2"):
+        row_of("65x2")
