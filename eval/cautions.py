@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from eval import published
 from eval.model_rows import MOST_MISSING
-from eval.prompts import RELEASED
 from eval.records import CONTEXT, INSTRUCT, KNOWLEDGE, REASONING, STORY, Completion
 from eval.unmeasured import listed
 
 # The 44 beginnings, as a file of a user has them too: PromptSet.hash of "Evaluation prompts.yaml".
-RELEASED_HASH = "41454a449d4504381e8707f95898f9afd41f3f50c87f123aa9ff4fb29b6afbdd"
 FAMILIES = (KNOWLEDGE, REASONING, CONTEXT)
 
 
@@ -26,14 +25,12 @@ def other_prompts(sets: Mapping[str, str] | None, completions: Sequence[Completi
     of = {done.kind: done.prompts for done in completions if done.kind in (STORY, INSTRUCT)}
     if completions and STORY not in of:
         return "No story beginnings were asked here; the paper's grades are for its 44 beginnings."
+    asked = {of[STORY]} if of else {found for name, found in (sets or {}).items() if name not in FAMILIES}
+    if published.beginnings() in asked:
+        return None
     if not sets:
         return "Nothing tells which beginnings were asked here; the paper's grades are for its 44 beginnings."
-    if of:
-        names = [name for name, found in sets.items() if found == of[STORY]]
-    else:
-        names = [name for name in sets if name not in FAMILIES]
-    if any(name == RELEASED or sets[name] == RELEASED_HASH for name in names):
-        return None
+    names = [name for name, found in sets.items() if found in asked]
     called = listed([f"“{name}”" for name in names]) if names else "of a set that the study does not name"
     return (
         f"The beginnings here are {called}, not the paper's 44: its numbers are for other prompts, "

@@ -221,7 +221,7 @@ class Panel:
         names = {name for one in models for name in one["dimensions"]}
         kept = self.study.kept()
         found = links(models, {name: INSTRUCT if name == FOLLOWING else kind for name in names}, kept.get("rulers"))
-        asked = published.facts()["rulers"]["prompts"]
+        asked = published.beginnings()
         return found and {**found, "prompts_are_the_papers": asked in kept.get("sets", {}).values()}
 
     def _again(self, judge: _Judge) -> dict[str, Any]:
@@ -271,8 +271,8 @@ class Panel:
 
     def _docket(self, texts: Sequence[Completion]) -> Docket:
         stories = [write_story(ANCHOR_SEED, n) for n in range(ANCHOR_STORIES)]
-        made = anchors.make_anchors(stories, self.training)  # instruct=: any(one.kind == INSTRUCT for one in texts)
-        return Docket(texts, made, self._asks(texts))
+        made = anchors.make_anchors(stories, self.training, instruct=any(one.kind == INSTRUCT for one in texts))
+        return Docket(texts, made, self._asks(texts) | anchors.asks_of(made))
 
     def _asks(self, texts: Sequence[Completion]) -> dict[str, Mapping[str, Any]]:
         """prompt -> what it asks for, of the instructed ones."""

@@ -38,6 +38,11 @@ def facts() -> dict[str, Any]:
     return tomllib.loads(resources.files("eval").joinpath("data/published.toml").read_text("utf-8"))
 
 
+def beginnings() -> str:
+    """Hash of the prompt set of the 44 released beginnings (`PromptSet.hash`)."""
+    return str(facts()["rulers"]["prompts"])
+
+
 @cache
 def table() -> tuple[Row, ...]:
     """Fig 4, in the paper's order."""

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from data_gen.offline import write_story
-from eval.anchors import COPIED
+from eval.anchors import COPIED, asks_of
 from eval.docket import ASKS, FROZEN, frozen
 from eval.judge import Judging, judge_run
 from eval.panel import Panel
-from eval.records import INSTRUCT, Prompt, write_lines
+from eval.records import INSTRUCT, STORY, Prompt, write_lines
 from eval.study import COMPLETIONS, PROMPTS, Study
 from tests.data_gen import runs
 from tests.eval import judges
@@ -75,7 +75,9 @@ def test_a_docket_holds_asks_and_copies_and_never_changes_once_begun(study):
     hold(study, texts)
     training = [write_story(0, n) for n in (1, 2)]
     folder, docket = Panel(study, training).docket(MODEL, MODE)
-    assert dict(docket.asks) == {f"ip{n}": ASKED for n in range(3)} and len(docket.completions) == len(texts)
+    of_anchors = asks_of(docket.anchors)
+    assert of_anchors and dict(docket.asks) == {f"ip{n}": ASKED for n in range(3)} | of_anchors
+    assert len(docket.completions) == len(texts)
     assert sum(anchor.damage == COPIED for anchor in docket.anchors) == 2
     assert not any(anchor.damage == COPIED for anchor in Panel(study).docket(MODEL, MODE)[1].anchors)
     judged((folder, docket), texts, order={"cap": 10**8})
@@ -86,7 +88,7 @@ def test_a_docket_holds_asks_and_copies_and_never_changes_once_begun(study):
     judged((again, same), texts)
     second, rest = Panel(study, training).docket(MODEL, MODE)
     assert second.name == folder.name.replace("-1", "-2") and {one.model for one in rest.completions} == {"later"}
-    assert set(rest.asks) <= {one.prompt_id for one in more[-4:]}
+    assert not rest.asks and all(anchor.kind == STORY for anchor in rest.anchors)  # no instructions, none to check
 
 
 def test_a_folder_killed_before_its_docket_was_whole_is_begun_anew(study):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from eval.cautions import RELEASED_HASH
+from eval import published
 from eval.cells import plain
 from eval.model_rows import DIMENSIONS
 from eval.page import html, write_html
@@ -122,8 +122,8 @@ def test_cells(value, said):
 
 def test_the_released_beginnings_are_known_by_their_texts_too():
     given = inputs()
-    given["completions"] = [replace(one, prompts=RELEASED_HASH) for one in given["completions"] if one.kind == "story"]
-    assert make_report(given | {"sets": {"mine": RELEASED_HASH}})["other_prompts"] is None
+    given["completions"] = [replace(one, prompts=published.beginnings()) for one in given["completions"] if one.kind == "story"]
+    assert make_report(given | {"sets": {"mine": published.beginnings()}})["other_prompts"] is None
     assert "44 beginnings" in make_report(given | {"completions": [replace(given["completions"][0], kind="instruct")]})[
         "other_prompts"
     ]  # fmt: skip
