@@ -4,27 +4,26 @@ The grades are made from the raw answers alone, so scoring them again asks nobod
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from data_gen import job as jobs
+from data_gen.asking import Asking
 from data_gen.capabilities import profile
 from data_gen.engine import worst_cost
 from data_gen.estimate import EITHER_WAY, filler
 from data_gen.job import Job
 from data_gen.prices import about_tokens
 from data_gen.raw import read
-from data_gen.run_folder import RunFolder, spent
-from data_gen.senders import Sender, sender_of
+from data_gen.senders import Sender
 from eval import rubric
 from eval.anchors import check
 from eval.docket import Docket
 from eval.judge_work import AGAIN, JudgeWork, Sitting
 from eval.records import Grade, write_lines
-from tsjax.atomic import sha256_json, write_json
+from tsjax.atomic import sha256_json
 from tsjax.errors import UserError
 
 GRADES = "grades.jsonl"
@@ -102,35 +101,19 @@ class Judging(Job):
         return cls(**{**settings, "docket": Docket.load(out), **changed})
 
 
-class JudgeRun:
-    """One run folder at work; `with` closes it. Another order's folder is refused, and one that another process has."""
+class JudgeRun(Asking):
+    """A run folder of the judge at work."""
 
     def __init__(self, out: Path, order: Judging, sender: Sender | None = None):
-        self.out, self.order = out, order
-        self.sender = sender or sender_of(order)  # whatever it refuses, it refuses before there is a folder
-        self.folder = RunFolder(out, order)
-        self.manifest, self.books = self.folder.manifest, self.folder.books
-        try:
-            order.docket.save(out)
-            self.work = order.work()
-            self.restored = self.work.restore(read(out))
-        except BaseException:
-            self.folder.release()
-            raise
-        self.work.judged = self._judged
-        self.stopping = ""  # why, once it was told to stop
-        self.started, self.settled_then = time.monotonic(), self.work.settled
+        self.order = order
+        self.work = order.work()
+        super().__init__(out, order, sender)
 
-    def __enter__(self) -> "JudgeRun":
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.folder.release()
-
-    def stop(self, why: str) -> None:
-        """Sends nothing more; what is on its way is waited for."""
-        self.stopping = self.stopping or why
-        self.sender.stop(why)
+    def restore(self) -> int:
+        self.order.docket.save(self.out)
+        count = self.work.restore(read(self.out))
+        self.work.judged = self.answer_judged
+        return count
 
     async def run(self) -> dict[str, Any]:
         """Asks until every judgement is made, or something stops it; writes the grades. Returns the manifest.
@@ -139,25 +122,14 @@ class JudgeRun:
         `stop` was given.
         """
         try:
-            why = self.stopping or await self.sender.send(self.work, self.books)
+            why = await self.send(self.work)
         finally:
-            await self.sender.close()
-            await self.books.journal.close()
-        self.manifest |= {"ended": jobs.now(), "stopped": why, **spent(self.out), **scored(self.out, self.order)}
-        write_json(self.out / jobs.MANIFEST, self.manifest)
-        return self.manifest
+            await self.close()
+        return self.ended(why, **scored(self.out, self.order))
 
-    @property
-    def left(self) -> float | None:
-        """Seconds, probably; None: not known yet."""
-        new = self.work.settled - self.settled_then
-        passed = time.monotonic() - self.started
-        return passed / new * (len(self.work.items) - self.work.settled) if new else None
-
-    def _judged(self, readable: bool) -> None:
-        self.books.breakers.judged(readable)
-        if why := self.books.breakers.tripped():
-            self.stop(why)
+    def progress(self) -> tuple[int, int, str]:
+        settled, wanted, lost = self.work.settled, len(self.work.items), self.work.reasons.total()
+        return settled, wanted, f"{settled:,}/{wanted:,} judgements" + (f", {lost:,} without grades" if lost else "")
 
 
 def judge_run(out: Path, order: Judging, sender: Sender | None = None) -> list[Grade]:

@@ -1,14 +1,12 @@
 """`tsjax judge` and `tsjax report`: models side by side, graded or at least measured, and the page that shows it."""
 
 import argparse
-import asyncio
-import signal
 import time
 from pathlib import Path
 from typing import Any
 
 from launch.ordering import DOLLAR
-from tsjax.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INTERRUPTED, EXIT_REQUEUE, UserError
+from tsjax.errors import EXIT_BAD_INPUT, EXIT_DONE, UserError
 
 EXAMPLE = """tsjax judge runs/1m runs/8m --out studies/sizes
   tsjax judge runs/1m runs/8m --model gpt-6-sol --estimate --out studies/sizes
@@ -137,22 +135,17 @@ def grade(folder: Path, order: Any) -> tuple[int, str]:
     from data_gen.engine import DONE
     from data_gen.prices import dollars
     from eval.judge import JudgeRun
+    from launch.asking import Left, drive, stopped_code
 
     with JudgeRun(folder, order) as going:
         if going.restored:
             print(f"{going.restored:,} answers of the judge are there already")
 
-        async def drive() -> dict[str, Any]:
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, going.stop, number.name)
-            try:
-                return await going.run()
-            finally:
-                for number in (signal.SIGINT, signal.SIGTERM):
-                    loop.remove_signal_handler(number)
-
-        manifest = asyncio.run(drive())
+        try:
+            manifest = drive(going)
+        except Left as left:
+            print("left; what was on its way counts as possibly billed; the same command continues")
+            return stopped_code(left.signal), ""
     why, cost = manifest["stopped"], manifest["cost_usd"]
     missing, paid, doubt = sum(manifest["missing"].values()), *(round(cost[k] * DOLLAR) for k in ("settled", "doubtful"))
     money = f"{dollars(paid)} paid, {dollars(doubt)} possibly billed"
@@ -161,7 +154,7 @@ def grade(folder: Path, order: Any) -> tuple[int, str]:
         return EXIT_DONE, ""
     if why in ("SIGINT", "SIGTERM"):
         print("saved; the same command continues")
-        return (EXIT_INTERRUPTED if why == "SIGINT" else EXIT_REQUEUE), ""
+        return stopped_code(why), ""
     return EXIT_DONE, why
 
 
