@@ -22,7 +22,7 @@ from eval import rubric
 from eval.anchors import check
 from eval.docket import Docket
 from eval.judge_work import AGAIN, JudgeWork, Sitting
-from eval.records import Grade, write_lines
+from eval.records import Grade, read_lines, write_lines
 from tsjax.atomic import sha256_json
 from tsjax.errors import UserError
 
@@ -73,6 +73,11 @@ class Judging(Job):
             "overrides": dict(self.overrides),
             **self.docket.identity(),
         }
+
+    def about(self) -> dict[str, Any]:
+        docket = self.docket
+        judgements = len(docket.completions) * self.repeats + len(docket.anchors) * self.anchor_repeats
+        return {"judge": self.judge, "judgements": judgements}
 
     def params(self) -> Sequence[Mapping[str, Any]]:
         """Of each turn. A model that can do without reasoning does: grades are short, and its limit covers both."""
@@ -160,6 +165,16 @@ def scored(out: Path, order: Judging | None = None) -> dict[str, Any]:
     }
 
 
+def problems(out: Path) -> list[str]:
+    """What is wrong with the grades in `out`, besides what `data_gen.verify` finds, a line each. Nobody is asked."""
+    if "stopped" not in jobs.load(out, Judging):
+        return []  # its grades are made at its end
+    if not (out / GRADES).exists():
+        return [f"{GRADES}: none, though the judging has ended"]
+    same = list(read_lines(out / GRADES, Grade)) == grades_of(out)
+    return [] if same else [f"{GRADES}: not what the raw answers say; the same tsjax judge makes it anew"]
+
+
 def _scored_work(out: Path, order: Judging) -> JudgeWork:
     work = order.work()
     work.restore(read(out))
@@ -192,15 +207,18 @@ class JudgeEstimate:
     worst: int
 
 
-def judge_estimate(order: Judging) -> JudgeEstimate:
-    """What an order will cost, from the requests that it will send. No network."""
+def judge_estimate(order: Judging, out: Path | None = None) -> JudgeEstimate:
+    """What an order will cost, from the requests that it will send; those of judgements that `out` has are not. No network."""
     work, price = order.work(), order.price
-    count = min(len(work.items), SAMPLE)
+    if out and out.exists():
+        work.restore(read(out))
+    remain = [n for n in range(len(work.items)) if not (n in work.sittings and work.sittings[n].done)]
+    count = min(len(remain), SAMPLE)
     if not count:
         return JudgeEstimate(*[0] * 9)
     given = made = low = likely = high = worst = 0.0
     for n in range(count):
-        index = n * len(work.items) // count
+        index = remain[n * len(remain) // count]
         for step, (least, middle) in enumerate(WORDY[order.mode]):
             work.sittings[index] = Sitting(step, assessment=filler(WORDY[order.mode][0][1]) if step else "")
             request = work.request(index)
@@ -213,9 +231,9 @@ def judge_estimate(order: Judging) -> JudgeEstimate:
             high += tokens * (1 + EITHER_WAY) * price.input + most * price.output
             work.sittings[index].assessment = filler(work.steps[0]["max_output_tokens"]) if step else ""
             worst += worst_cost(price, work.request(index))
-    scale, calls = len(work.items) / count, len(work.items) * len(work.steps)
+    scale, calls = len(remain) / count, len(remain) * len(work.steps)
     return JudgeEstimate(
-        judgements=len(work.items), calls=calls, most_calls=calls * (1 + AGAIN), input_tokens=round(given * scale),
+        judgements=len(remain), calls=calls, most_calls=calls * (1 + AGAIN), input_tokens=round(given * scale),
         output_tokens=round(made * scale), low=round(low * scale), likely=round(likely * scale), high=round(high * scale),
         worst=round(worst * scale * (1 + AGAIN)),
     )  # fmt: skip
