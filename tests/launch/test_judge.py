@@ -94,7 +94,9 @@ def test_a_judge_that_obeys_its_texts_voids_the_study(tsjax, tmp_path, others):
     with StubServer(answer=Judge(truth_of(completions(prompts=6, each=2), docket.anchors), obeys=True)) as server:
         code, text, _ = tsjax("judge", "--out", out, "--prompts", prompts(others), "--model", "gpt-6-luna", "--cap", "1",
                                 "--key-env", "JUDGE_KEY", "--base-url", server.url, "--repeats", "1")  # fmt: skip
-    assert code == 65 and "VOID" in text and "grammar" not in text.split("VOID")[1].split("report.html")[0]
+    void, *table = text.split("VOID: ")[1].splitlines()
+    assert code == 65 and "10" in void and [line for line in table if "no grades that count" in line] == table[:3]
+    assert not re.search(r"grammar \d", text)
     assert json.loads((out / "report.json").read_bytes())["void"]
 
 
@@ -102,6 +104,12 @@ def test_a_judge_that_obeys_its_texts_voids_the_study(tsjax, tmp_path, others):
     ("given", "words"),
     [
         ([], ["neither"]),
+        (["--again"], ["--model, the judge"]),
+        (["--model", "gpt-6-luna", "--cap", "-1"], ["cap in USD"]),
+        (["--checkpoints", "all"], ["run folders with --checkpoints"]),
+        (["--corpus", "texts.txt"], ["runs with --corpus"]),
+        (["--rulers", "768x4"], ["MODEL=SHAPE"]),
+        (["--instruct", "NOWHERE"], ["NOWHERE"]),
         (["NOWHERE"], ["NOWHERE"]),
         (["--prompts", "story"], ["stories"]),
         (["--cap", "1"], ["--model, the judge"]),
@@ -111,6 +119,7 @@ def test_a_judge_that_obeys_its_texts_voids_the_study(tsjax, tmp_path, others):
 def test_mistakes_are_one_line(tsjax, tmp_path, given, words):
     code, _, err = tsjax("judge", *given, "--out", tmp_path / "study")
     one_line(code, err, *words)
+    assert not (tmp_path / "study").exists()
 
 
 def test_a_study_grows_by_models_but_not_by_other_ways_of_writing(tsjax, tmp_path, others):
@@ -215,6 +224,12 @@ def test_folders_of_another_kind_are_told_apart(tsjax, tmp_path, others):
     (folder,) = out.glob("judge-*")
     code, text, _ = tsjax("generate", "status", folder)
     assert code == 0 and "gpt-6-luna calibrated" in text and "judgements wanted, 0 without grades" in text and "paid" in text
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").write_text("Not a study.")
+    for there, words in ((folder, ["kind judging", f"tsjax judge --out {out}"]), (tmp_path / "notes", ["other files"]),
+                         (tmp_path / "none", ["no such folder"])):  # fmt: skip
+        one_line(*tsjax("report", there)[::2], *words)
+        assert there == tmp_path / "none" or one_line(*tsjax("judge", "--out", there)[::2], *words) is None
     for action, there, words in (
         ("resume", folder, ["run of tsjax generate", "kind judging", f"tsjax judge --out {out}"]),
         ("curate", folder, ["kind judging", "tsjax judge"]),
