@@ -22,6 +22,8 @@ def judge(arguments: argparse.Namespace) -> int:
     check_together(arguments)
     if arguments.out.exists() and any(not path.name.startswith(".") for path in arguments.out.iterdir()):
         check_study(arguments.out)
+    elif not arguments.runs and not arguments.completions:
+        raise UserError(expected="runs, or completions of other models", found="neither", todo="name at least one run")
     sets, decoding, rulers = sets_of(arguments), decoding_of(arguments), rulers_of(arguments)
     training = stories_of(arguments.data) if arguments.data else []  # refused before any text is written
     if arguments.estimate:
@@ -33,7 +35,7 @@ def judge(arguments: argparse.Namespace) -> int:
         if arguments.completions:
             study.add(arguments.completions, sets, arguments.cut_at_repeat)
         if not study.completions:
-            raise UserError(expected="runs, or completions of other models", found="neither", todo="name at least one run")
+            raise UserError(expected="texts to look at", found="none: no prompt fits", todo="give other prompts or runs")
         if strange := sorted(set(rulers) - (models := {one.model for one in study.completions})):
             raise UserError(expected=f"--rulers of {', '.join(sorted(models))}", found=strange[0], todo="name one of these")
         print(f"{made:,} texts written ({time.monotonic() - began:.0f} s); {len(study.completions):,} in {arguments.out}")

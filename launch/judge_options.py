@@ -71,6 +71,8 @@ def check_together(arguments: argparse.Namespace) -> None:
         raise UserError(expected="--model, the judge", found="none", todo="name it, as its server calls it")
     if arguments.cap is not None and not 0 <= arguments.cap < 1e6:
         raise UserError(expected="a cap in USD", found=str(arguments.cap), todo="choose another, such as --cap 5")
+    if missing := [path for path in arguments.completions if not path.is_file()]:
+        raise UserError(expected="a file of completions", found=f"no {missing[0]}", todo="check the path")
     if arguments.checkpoints and not arguments.runs:
         raise UserError(expected="run folders with --checkpoints", found="none", todo="name them")
     if arguments.corpus and not arguments.runs:

@@ -10,6 +10,7 @@ from eval.study import Study
 from tests.eval.judges import Judge
 from tests.openai_server import StubServer
 from tests.tsjax.conftest import finished  # noqa: F401
+from tsjax.corpus import instruct
 
 KEY = "sk-judge-0123456789abcdef"
 BEGINNINGS = ["One day, a girl saw a", "The dog ran to the", "Tom had a big red", "Mia was sad when"]
@@ -38,9 +39,9 @@ def given(tmp_path, monkeypatch, run) -> list[str]:
 
 @pytest.fixture
 def instructions(tmp_path) -> Path:
-    rows = [f"Summary: A tale of {n} dogs.\nWords: a, dog\nStory: A dog ran. It sat." for n in range(60)]
+    rows = [instruct.compose([("Summary", f"A tale of {n} dogs.")], "A dog ran. It sat.").render() for n in range(60)]
     path = tmp_path / "instruct.txt"
-    path.write_text("\n<|endoftext|>\n".join(rows))
+    path.write_text("<|endoftext|>".join(rows))
     return path
 
 
