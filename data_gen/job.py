@@ -80,14 +80,18 @@ class Job:
         for name in ("concurrency", "candidates", "requests_per_minute", "tokens_per_minute", "enqueued_tokens"):
             if (limit := getattr(self, name, None)) is not None and limit < 1:
                 option = "--" + name.replace("_", "-")
-                raise UserError(expected=f"at least 1 for {option}", found=str(limit), todo="choose another, or leave it out")
+                raise UserError(
+                    expected=f"at least 1 for {option}", found=str(limit), todo="choose another, or leave it out"
+                )
         if not self.timeout > 0:
             raise UserError(expected="a --timeout above 0", found=str(self.timeout), todo="choose another")
         for name, least in (("temperature", 0), ("max_output_tokens", 1)):
             value = self.overrides.get(name, least)
             if not (math.isfinite(value) and value >= least):
                 option = "--" + name.replace("_", "-")
-                raise UserError(expected=f"a number that makes sense for {option}", found=str(value), todo="choose another")
+                raise UserError(
+                    expected=f"a number that makes sense for {option}", found=str(value), todo="choose another"
+                )
         if self.backend not in BACKENDS:
             raise UserError(expected=f"a backend of {', '.join(BACKENDS)}", found=repr(self.backend), todo="choose one")
         if (self.backend == "replay") != (self.replay is not None):
@@ -133,7 +137,10 @@ class Job:
     def settings(self) -> dict[str, Any]:
         """As JSON. Names of environment variables are in it, never what they hold."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: str(v) if isinstance(v, Path) else list(v) if isinstance(v, tuple) else v for name, v in values.items()}
+        return {
+            name: str(v) if isinstance(v, Path) else list(v) if isinstance(v, tuple) else v
+            for name, v in values.items()
+        }
 
     def check(self, manifest: Mapping[str, Any], out: Path) -> None:
         """UserError where this is not the order of the run in `out`."""

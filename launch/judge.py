@@ -15,17 +15,17 @@ COPIED = 50  # training stories at hand for the anchors that copy one: most are 
 
 def judge(arguments: argparse.Namespace) -> int:
     from eval.panel import Panel
-    from eval.study import Study
+    from eval.study import STUDY, Study
     from launch.asking import Left, stopped_code
     from launch.judging import grade
 
     check_together(arguments)
     if arguments.out.exists() and any(not path.name.startswith(".") for path in arguments.out.iterdir()):
         check_study(arguments.out)
-    elif not arguments.runs and not arguments.completions:
-        raise UserError(expected="runs, or completions of other models", found="neither", todo="name at least one run")
     sets, decoding, rulers = sets_of(arguments), decoding_of(arguments), rulers_of(arguments)
     training = stories_of(arguments.data) if arguments.data else []  # refused before any text is written
+    if not (arguments.runs or arguments.completions or (arguments.out / STUDY).exists()):
+        raise UserError(expected="runs, or completions of other models", found="neither", todo="name at least one run")
     if arguments.estimate:
         return estimate(arguments, sets, decoding, training)
     study = Study(arguments.out)
@@ -35,10 +35,16 @@ def judge(arguments: argparse.Namespace) -> int:
         if arguments.completions:
             study.add(arguments.completions, sets, arguments.cut_at_repeat)
         if not study.completions:
-            raise UserError(expected="texts to look at", found="none: no prompt fits", todo="give other prompts or runs")
+            raise UserError(
+                expected="texts to look at", found="none: no prompt fits", todo="give other prompts or runs"
+            )
         if strange := sorted(set(rulers) - (models := {one.model for one in study.completions})):
-            raise UserError(expected=f"--rulers of {', '.join(sorted(models))}", found=strange[0], todo="name one of these")
-        print(f"{made:,} texts written ({time.monotonic() - began:.0f} s); {len(study.completions):,} in {arguments.out}")
+            raise UserError(
+                expected=f"--rulers of {', '.join(sorted(models))}", found=strange[0], todo="name one of these"
+            )
+        print(
+            f"{made:,} texts written ({time.monotonic() - began:.0f} s); {len(study.completions):,} in {arguments.out}"
+        )
         study.measure(arguments.runs, arguments.reference, arguments.corpus)
         if arguments.data and arguments.runs:
             study.memorised(arguments.runs, arguments.data, arguments.seed)
@@ -135,5 +141,8 @@ def show(found: dict[str, Any], out: Path) -> None:
                 said.append(f"{name} {one['mean']:.2f}{spread}")
         if not said:
             said.append("no grades that count" if grades else "not graded")
-        print(f"{model['model']:<24}" + "  ".join([*said, *([f"{missing:,} judgements without grades"] if missing else [])]))
+        print(
+            f"{model['model']:<24}"
+            + "  ".join([*said, *([f"{missing:,} judgements without grades"] if missing else [])])
+        )
     print(f"{out / 'report.html'} shows it all; not measured: {len(found['not_measured'])} things, listed there")

@@ -17,17 +17,23 @@ SETS = ("stories", "knowledge", "reasoning", "context")
 def judge_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="run folders, or llama2.c .bin files; none: what --out "
                    "holds")  # fmt: skip
-    p.add_argument("--out", type=Path, required=True, metavar="STUDY", help="folder of the study; the same command continues")
+    p.add_argument(
+        "--out", type=Path, required=True, metavar="STUDY", help="folder of the study; the same command continues"
+    )
     p.add_argument("--compare", choices=("paper",), help="the published numbers of the matching shapes beside")
 
     g = p.add_argument_group("what is written")
     g.add_argument("--prompts", nargs="+", default=SETS, metavar="SET", help="one set of beginnings: stories, released (the "
                    "44 of TinyStories on the Hub), a file, an hf:// address; and any of knowledge, reasoning, context "
                    "(default: stories and these three)")  # fmt: skip
-    g.add_argument("--instruct", metavar="CORPUS", help="also 50 instructions from the held-out rows of an Instruct corpus")
+    g.add_argument(
+        "--instruct", metavar="CORPUS", help="also 50 instructions from the held-out rows of an Instruct corpus"
+    )
     g.add_argument("--completions", nargs="+", type=Path, default=[], metavar="FILE", help="JSONL of other models: model, "
                    "prompt or prompt_id, text")  # fmt: skip
-    g.add_argument("--checkpoints", choices=("all",), help="also of the earlier checkpoints that a run kept, as NAME@STEP")
+    g.add_argument(
+        "--checkpoints", choices=("all",), help="also of the earlier checkpoints that a run kept, as NAME@STEP"
+    )
     g.add_argument("--k", type=int, help="completions of each beginning (default 10; greedy and beam 1)")
     g.add_argument("--decoding", choices=("sample", "greedy", "beam"), default="sample", help="(default sample)")
     g.add_argument("--temperature", type=float, default=1.0, help="of sampling (default 1)")
@@ -38,18 +44,24 @@ def judge_arguments(p: argparse.ArgumentParser) -> None:
     g = p.add_argument_group("what is measured without a judge, besides the texts")
     g.add_argument("--corpus", metavar="CORPUS", help="loss and bits/byte of every run on the same texts: a file, a folder, "
                    "shards, hf://")  # fmt: skip
-    g.add_argument("--data", type=Path, metavar="SHARDS", help="what the runs learned by heart of these (Figs 14 to 18)")
+    g.add_argument(
+        "--data", type=Path, metavar="SHARDS", help="what the runs learned by heart of these (Figs 14 to 18)"
+    )
     g.add_argument("--reference", type=Path, metavar="RUN", help="how likely the texts are to this run")
 
     g = p.add_argument_group("the judge; without --model, only what needs no key")
     g.add_argument("--model", help="as the server calls it")
     g.add_argument("--estimate", action="store_true", help="what judging will cost, and what it can see; nothing is sent or "
                    "written")  # fmt: skip
-    g.add_argument("--cap", type=float, metavar="USD", help="never spend more on the whole study, earlier judges included")
+    g.add_argument(
+        "--cap", type=float, metavar="USD", help="never spend more on the whole study, earlier judges included"
+    )
     g.add_argument("--mode", choices=("calibrated", "paper"), default="calibrated", help="calibrated: one call, a strict "
                    "schema (default); paper: two turns of free text")  # fmt: skip
     g.add_argument("--repeats", type=int, default=3, help="judgements of each completion (default 3)")
-    g.add_argument("--again", action="store_true", help="grade a part of the graded texts once more: has the judge drifted?")
+    g.add_argument(
+        "--again", action="store_true", help="grade a part of the graded texts once more: has the judge drifted?"
+    )
     g.add_argument("--rulers", nargs="+", default=[], metavar="MODEL=SHAPE", help="models of the study that are the paper's "
                    "own, such as m33=768x4 (its Fig 4): grades are linked to the published ones through them")  # fmt: skip
 
@@ -59,8 +71,12 @@ def judge_arguments(p: argparse.ArgumentParser) -> None:
     g.add_argument("--base-url", help="an OpenAI-compatible server (default OpenAI's)")
     g.add_argument("--key-env", metavar="NAME", help="environment variable with the key (default OPENAI_API_KEY; with "
                    "--base-url none)")  # fmt: skip
-    g.add_argument("--tier", choices=("standard", "flex"), default="standard", help="flex: half the price, when there is room")
-    g.add_argument("--prices", type=Path, help="TOML with prices of your own (default $TSJAX_PRICES, else the dated table)")
+    g.add_argument(
+        "--tier", choices=("standard", "flex"), default="standard", help="flex: half the price, when there is room"
+    )
+    g.add_argument(
+        "--prices", type=Path, help="TOML with prices of your own (default $TSJAX_PRICES, else the dated table)"
+    )
     g.add_argument("--free", action="store_true", help="the server costs nothing")
     g.add_argument("--concurrency", type=int, default=128, help="calls at once, at most (default 128)")
 

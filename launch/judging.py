@@ -30,7 +30,10 @@ def grade(folder: Path, order: Judging) -> tuple[int, str]:
             print(f"{going.restored:,} answers of the judge are there already")
         manifest = drive(going)
     why, cost = manifest["stopped"], manifest["cost_usd"]
-    missing, paid, doubt = sum(manifest["missing"].values()), *(round(cost[k] * DOLLAR) for k in ("settled", "doubtful"))
+    missing, paid, doubt = (
+        sum(manifest["missing"].values()),
+        *(round(cost[k] * DOLLAR) for k in ("settled", "doubtful")),
+    )
     reasons = ", ".join(f"{count:,} x {reason}" for reason, count in manifest["missing"].items())
     print(f"{manifest['grades'] - missing:,} judgements graded, {missing:,} not" + (f" ({reasons})" if missing else "")
           + f"; {dollars(paid)} paid" + (f", {dollars(doubt)} possibly billed" if doubt else ""))  # fmt: skip
@@ -59,7 +62,9 @@ def foreseen(
     prompts = [prompt for one in sets for prompt in one.prompts]
     there = {(one.model, one.prompt_id, one.k): one for one in [*study.completions, *planned]}
     for path in arguments.completions:
-        for one in foreign(path, PromptSet("the study's sets", "", tuple(prompts)), cut_at_repeat=arguments.cut_at_repeat):
+        for one in foreign(
+            path, PromptSet("the study's sets", "", tuple(prompts)), cut_at_repeat=arguments.cut_at_repeat
+        ):
             there.setdefault((one.model, one.prompt_id, one.k), one)
     return Foreseen(study, study.out, list(there.values()), prompts)
 
@@ -67,7 +72,9 @@ def foreseen(
 def print_estimate(arguments: argparse.Namespace, study: Foreseen, training: Sequence[str]) -> None:
     """What is left to grade of a foreseen study costs, and which differences it will see."""
     panel = Panel(study, training)  # type: ignore[arg-type]
-    found = [judge_estimate(order_of(arguments, docket, 0), folder) for folder, docket in dockets(arguments, study, panel)]
+    found = [
+        judge_estimate(order_of(arguments, docket, 0), folder) for folder, docket in dockets(arguments, study, panel)
+    ]
     if not sum(one.judgements for one in found):
         print("nothing is left to grade")
     else:

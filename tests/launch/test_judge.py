@@ -174,7 +174,9 @@ def test_a_second_signal_leaves_at_once_and_the_same_command_continues(tsjax, tm
     with StubServer(Script(rules=(Rule("slow_head", 1.0, None, value=30.0, after=20),)), answer=judge) as server:
         command = begun(out, others, server)
         process = subprocess.Popen(
-            [sys.executable, "-m", "launch.cli", *map(str, command), "--concurrency", "4"], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "launch.cli", *map(str, command), "--concurrency", "4"],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         deadline = time.monotonic() + 60
         while server.calls < 24:
@@ -223,7 +225,12 @@ def test_folders_of_another_kind_are_told_apart(tsjax, tmp_path, others):
         assert tsjax(*begun(out, others, server))[0] == 0
     (folder,) = out.glob("judge-*")
     code, text, _ = tsjax("generate", "status", folder)
-    assert code == 0 and "gpt-6-luna calibrated" in text and "judgements wanted, 0 without grades" in text and "paid" in text
+    assert (
+        code == 0
+        and "gpt-6-luna calibrated" in text
+        and "judgements wanted, 0 without grades" in text
+        and "paid" in text
+    )
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "mine.txt").write_text("Not a study.")
     for there, words in ((folder, ["kind judging", f"tsjax judge --out {out}"]), (tmp_path / "notes", ["other files"]),

@@ -1,4 +1,4 @@
-"""`tsjax judge` and `tsjax eval --texts` on a trained run: checkpoints, instructions, one corpus, an estimate, a cap for all."""
+"""`tsjax judge` and `tsjax eval --texts` on a trained run: checkpoints, instructions, texts, an estimate, the cap."""
 
 import json
 from pathlib import Path
