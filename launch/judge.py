@@ -143,6 +143,6 @@ def show(found: dict[str, Any], out: Path) -> None:
             said.append("no grades that count" if grades else "not graded")
         print(
             f"{model['model']:<24}"
-            + "  ".join([*said, *([f"{missing:,} judgements without grades"] if missing else [])])
+            + "  ".join([*said, *([f"{missing:,} without grades"] if missing else [])])
         )
     print(f"{out / 'report.html'} shows it all; not measured: {len(found['not_measured'])} things, listed there")

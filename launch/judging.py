@@ -80,7 +80,8 @@ def print_estimate(arguments: argparse.Namespace, study: Foreseen, training: Seq
     else:
         _print_cost(found, order_of(arguments, Docket([]), 0))
     table = panel.power(repeats=arguments.repeats)
-    print(f"differences  of two models that 4 of 5 such studies will find, in points; variances {table['why']}")
+    source = table["why"] if table["assumed"] else f"of a pilot, {table['why']}"
+    print(f"differences  of two models that 4 of 5 such studies will find, in points; variances {source}")
     for row in table["rows"][:SHOWN]:
         print(f"  {row['prompts']:>4} prompts x {row['completions']:>3} texts x {row['repeats']} judgements "
               f"({row['grades']:>7,} a model): {row['detectable']:.2f}")  # fmt: skip
