@@ -41,7 +41,7 @@ async def watched(run: Generation) -> list[dict[str, float]]:
 
     watcher = asyncio.create_task(watch())
     try:
-        assert await run.send() == DONE
+        assert await run.send(run.plan) == DONE
     finally:
         watcher.cancel()
         await run.close()

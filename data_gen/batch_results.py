@@ -1,11 +1,11 @@
 """The result files of a batch, read leniently: OpenAI's, and those of tools that write the same, such as vLLM's."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from data_gen.answer import read_answer
+from data_gen.strict_json import strict_json
 
 MOST_WORDS = 300  # characters of an error's message that are kept
 
@@ -39,8 +39,8 @@ def read_results(path: Path) -> Iterator[Result]:
 
 def _result(line: bytes) -> Result:
     try:
-        row = json.loads(line, parse_constant=_refuse)
-    except (ValueError, RecursionError):
+        row = strict_json(line)
+    except ValueError:
         row = None
     if not isinstance(row, dict):
         return Result("", 0, None, "unreadable", "the line is no JSON object", "", line)
@@ -68,7 +68,3 @@ def _words(error: Any) -> tuple[str, str]:
         code, message = error.get("code") or error.get("type") or "", error.get("message") or ""
         return str(code), str(message)[:MOST_WORDS]
     return "", str(error or "")[:MOST_WORDS]
-
-
-def _refuse(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")  # Python reads NaN; what is kept must be JSON for any reader

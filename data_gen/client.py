@@ -18,6 +18,7 @@ from data_gen.capabilities import Profile
 from data_gen.failure import Failure, Kind, classify
 from data_gen.key import Key
 from data_gen.request import Request
+from data_gen.strict_json import strict_json
 from tsjax.errors import UserError
 
 VENDOR = "https://api.openai.com/v1"
@@ -181,9 +182,10 @@ def read_body(data: bytes) -> dict[str, Any]:
     """The JSON object of a chat completion or a response. Failure DOUBTFUL for anything else: it was done, and lost."""
     try:
         # UTF-8 alone: a key is looked for in these bytes, and UTF-16 would hide it.
-        body = json.loads(data.decode("utf-8-sig", "surrogatepass"), parse_constant=_no_number)
-    except (ValueError, RecursionError) as why:
-        found = f"no JSON in a 200 answer of {len(data)} bytes: {type(why).__name__}"
+        body = strict_json(data.decode("utf-8-sig", "surrogatepass"))
+    except ValueError as why:
+        told = "not UTF-8" if isinstance(why, UnicodeError) else str(why)
+        found = f"no JSON in a 200 answer of {len(data)} bytes: {told}"
     else:
         if isinstance(body, dict) and (isinstance(body.get("choices"), list) or isinstance(body.get("output"), list)):
             return _done(body)
@@ -200,10 +202,6 @@ def _done(body: dict[str, Any]) -> dict[str, Any]:
     code, message = str(error.get("code") or ""), str(error.get("message") or "the response failed")
     kind = Kind.RATE if code == "rate_limit_exceeded" else Kind.DOUBTFUL
     raise Failure(kind, message[:LONGEST_MESSAGE], status=200, code=code)
-
-
-def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no JSON")
 
 
 def address(url: str) -> str:

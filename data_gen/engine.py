@@ -93,8 +93,11 @@ class Engine:
                     task.add_done_callback(self._ended)
                     await asyncio.sleep(0)  # let it take its slot, and others move
                 elif running:
-                    with contextlib.suppress(TimeoutError):  # a breaker may trip with nothing happening
-                        await asyncio.wait_for(self._changed.wait(), 1.0)
+                    # A breaker may trip with nothing happening. (`wait_for` of Python 3.11 can lose a cancellation that
+                    # comes together with what it waits for: two signals at once.)
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(1.0):
+                            await self._changed.wait()
                 else:
                     break  # nothing to ask and nothing on its way: the work has less than it wants
         except asyncio.CancelledError:  # the rows of what is on its way stay open: the next start doubts them

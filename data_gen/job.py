@@ -26,6 +26,12 @@ MANIFEST = "manifest.json"
 ASKING = ("chat", "responses", "batch")  # a server
 FREE = ("offline", "replay")
 BACKENDS = (*ASKING, "file", *FREE)
+STUDY = "study.json"  # in the folder of a study, which holds runs of its judges
+GO_ON = {  # kind of folder -> how to go on with it
+    "generation": "tsjax generate resume {out} goes on with it",
+    "judging": "tsjax judge --out {parent} and its other options go on with it; tsjax generate status {out} tells of it",
+    "study": "tsjax report {out} shows it; tsjax generate status and verify take the folders of its judges, {out}/judge-*",
+}
 ENDED = ("ended", "stopped", "attempts", "tokens", "cost_usd", "failures")  # what the end of a run adds
 
 
@@ -74,14 +80,18 @@ class Job:
         for name in ("concurrency", "candidates", "requests_per_minute", "tokens_per_minute", "enqueued_tokens"):
             if (limit := getattr(self, name, None)) is not None and limit < 1:
                 option = "--" + name.replace("_", "-")
-                raise UserError(expected=f"at least 1 for {option}", found=str(limit), todo="choose another, or leave it out")
+                raise UserError(
+                    expected=f"at least 1 for {option}", found=str(limit), todo="choose another, or leave it out"
+                )
         if not self.timeout > 0:
             raise UserError(expected="a --timeout above 0", found=str(self.timeout), todo="choose another")
         for name, least in (("temperature", 0), ("max_output_tokens", 1)):
             value = self.overrides.get(name, least)
             if not (math.isfinite(value) and value >= least):
                 option = "--" + name.replace("_", "-")
-                raise UserError(expected=f"a number that makes sense for {option}", found=str(value), todo="choose another")
+                raise UserError(
+                    expected=f"a number that makes sense for {option}", found=str(value), todo="choose another"
+                )
         if self.backend not in BACKENDS:
             raise UserError(expected=f"a backend of {', '.join(BACKENDS)}", found=repr(self.backend), todo="choose one")
         if (self.backend == "replay") != (self.replay is not None):
@@ -127,7 +137,10 @@ class Job:
     def settings(self) -> dict[str, Any]:
         """As JSON. Names of environment variables are in it, never what they hold."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: str(v) if isinstance(v, Path) else list(v) if isinstance(v, tuple) else v for name, v in values.items()}
+        return {
+            name: str(v) if isinstance(v, Path) else list(v) if isinstance(v, tuple) else v
+            for name, v in values.items()
+        }
 
     def check(self, manifest: Mapping[str, Any], out: Path) -> None:
         """UserError where this is not the order of the run in `out`."""
@@ -184,20 +197,22 @@ def settled(job: Job) -> dict[str, Any]:
     }
 
 
-def load(out: Path, of: type[Job]) -> dict[str, Any]:
-    """The manifest of the run in `out`."""
-    path = out / MANIFEST
+def load(out: Path, of: type[Job] | None = None) -> dict[str, Any]:
+    """The manifest of the run in `out`; `of`: the kind of run it must be. UserError says what there is instead."""
+    wanted = f"a run of {of.verb if of else 'tsjax generate or tsjax judge'} in {out}"
     try:
-        manifest = json.loads(path.read_bytes())
-        if manifest["kind"] != of.kind:
-            raise ValueError(f"kind {manifest['kind']!r}")
+        manifest = json.loads((out / MANIFEST).read_bytes())
+        kind = manifest["kind"]
+        if (of and kind != of.kind) or kind not in GO_ON:
+            found, todo = f"one of kind {kind}", GO_ON.get(kind, "give the folder that --out named")
+            raise UserError(expected=wanted, found=found, todo=todo.format(out=out, parent=out.parent))
         if not isinstance(manifest["order"], dict):
             raise TypeError("order")
     except (OSError, ValueError, KeyError, TypeError) as e:
+        if (out / STUDY).exists():
+            raise UserError(expected=wanted, found="a study", todo=GO_ON["study"].format(out=out)) from e
         raise UserError(
-            expected=f"a run of {of.verb} in {out}",
-            found=f"no sound {MANIFEST} ({type(e).__name__})",
-            todo="give the folder that --out named",
+            expected=wanted, found=f"no sound {MANIFEST} ({type(e).__name__})", todo="give the folder that --out named"
         ) from e
     return manifest
 

@@ -1,10 +1,10 @@
 """The text of an answer -> candidates: one text, one chat, or the several texts of a packed answer."""
 
-import json
 import re
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
+from data_gen.strict_json import strict_json
 from tsjax.corpus.chat import MARKERS, Turn
 
 WAYS = ("plain", "json", "marker")
@@ -62,8 +62,8 @@ def _unfenced(text: str) -> tuple[str, dict[str, int]]:
 def _object(text: str) -> Candidate | str:
     """The candidate of a JSON object, or why there is none."""
     try:
-        found = json.loads(text, object_pairs_hook=_each_once, parse_constant=_refuse)
-    except (ValueError, RecursionError):
+        found = strict_json(text, keys_once=True)
+    except ValueError:
         return "not_json"
     if not isinstance(found, dict):
         return "not_json"
@@ -80,14 +80,3 @@ def _object(text: str) -> Candidate | str:
 def _turn(message: Any) -> Turn | None:
     role, content = (message.get("role"), message.get("content")) if isinstance(message, dict) else (None, None)
     return Turn(role, content) if isinstance(content, str) and isinstance(role, str) and role in MARKERS else None
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key comes twice")
-    return found
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")

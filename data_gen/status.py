@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from data_gen import job as jobs
 from data_gen.ledger import Ledger
-from data_gen.order import load
 from data_gen.prices import DOLLAR, dollars
 
 
 def lines(run: Path) -> list[str]:
     """What `tsjax generate status` prints. UserError where `run` is no run."""
-    manifest = load(run)
+    manifest = jobs.load(run)
     ledger = Ledger(run, readonly=True)
     try:
         return [*_told(manifest), *_booked(ledger, manifest), *_batches(ledger)]
@@ -23,10 +23,16 @@ def lines(run: Path) -> list[str]:
 def _told(manifest: dict[str, Any]) -> Iterator[str]:
     order = manifest["order"]
     where = f"{order['backend']} at {manifest['host']}" if manifest["host"] else order["backend"]
-    yield f"recipe      {manifest['recipe']} (seed {manifest['seed']}), {manifest['model']} through {where}"
-    wanted = f"{order['target']:,} documents wanted"
-    if "stopped" in manifest:
-        yield f"state       {manifest['stopped']}; {manifest['documents']:,} documents, {wanted}; ended {manifest['ended']}"
+    if manifest["kind"] == "judging":
+        yield f"judge       {manifest['judge']} (seed {manifest['seed']}) through {where}"
+        wanted = f"{manifest['judgements']:,} judgements wanted"
+        done = f"{wanted}, {sum(manifest['missing'].values()):,} without grades" if "stopped" in manifest else ""
+    else:
+        yield f"recipe      {manifest['recipe']} (seed {manifest['seed']}), {manifest['model']} through {where}"
+        wanted = f"{order['target']:,} documents wanted"
+        done = f"{manifest['documents']:,} documents, {wanted}" if "stopped" in manifest else ""
+    if done:
+        yield f"state       {manifest['stopped']}; {done}; ended {manifest['ended']}"
     else:
         yield f"state       not finished, {wanted}; started {manifest['started']}"
 

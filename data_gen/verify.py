@@ -16,12 +16,12 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import zstandard
 
+from data_gen import job as jobs
 from data_gen import ledger, raw
 from data_gen.curate import REJECTED, REPORT, WORK
 from data_gen.documents import FOLDER
 from data_gen.journal import tokens_of
 from data_gen.key import SHORTEST
-from data_gen.order import load
 from tsjax.atomic import sha256_file
 from tsjax.corpus.sources import MANIFEST, sources
 from tsjax.errors import UserError
@@ -41,7 +41,7 @@ def problems(folder: Path) -> list[str]:
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(expected="the folder of a run", found=f"no {folder}", todo="check the path")
-    manifest = load(folder)
+    manifest = jobs.load(folder)
     return [
         *raw_problems(folder), *ledger_problems(folder, manifest), *document_problems(folder), *key_problems(folder, manifest),
     ]  # fmt: skip

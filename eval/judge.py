@@ -4,27 +4,26 @@ The grades are made from the raw answers alone, so scoring them again asks nobod
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from data_gen import job as jobs
+from data_gen.asking import Asking
 from data_gen.capabilities import profile
 from data_gen.engine import worst_cost
 from data_gen.estimate import EITHER_WAY, filler
 from data_gen.job import Job
 from data_gen.prices import about_tokens
 from data_gen.raw import read
-from data_gen.run_folder import RunFolder, spent
-from data_gen.senders import Sender, sender_of
+from data_gen.senders import Sender
 from eval import rubric
 from eval.anchors import check
 from eval.docket import Docket
 from eval.judge_work import AGAIN, JudgeWork, Sitting
-from eval.records import Grade, write_lines
-from tsjax.atomic import sha256_json, write_json
+from eval.records import Grade, read_lines, write_lines
+from tsjax.atomic import sha256_json
 from tsjax.errors import UserError
 
 GRADES = "grades.jsonl"
@@ -75,6 +74,11 @@ class Judging(Job):
             **self.docket.identity(),
         }
 
+    def about(self) -> dict[str, Any]:
+        docket = self.docket
+        judgements = len(docket.completions) * self.repeats + len(docket.anchors) * self.anchor_repeats
+        return {"judge": self.judge, "judgements": judgements}
+
     def params(self) -> Sequence[Mapping[str, Any]]:
         """Of each turn. A model that can do without reasoning does: grades are short, and its limit covers both."""
         common: dict[str, Any] = {"temperature": 1.0}
@@ -102,35 +106,19 @@ class Judging(Job):
         return cls(**{**settings, "docket": Docket.load(out), **changed})
 
 
-class JudgeRun:
-    """One run folder at work; `with` closes it. Another order's folder is refused, and one that another process has."""
+class JudgeRun(Asking):
+    """A run folder of the judge at work."""
 
     def __init__(self, out: Path, order: Judging, sender: Sender | None = None):
-        self.out, self.order = out, order
-        self.sender = sender or sender_of(order)  # whatever it refuses, it refuses before there is a folder
-        self.folder = RunFolder(out, order)
-        self.manifest, self.books = self.folder.manifest, self.folder.books
-        try:
-            order.docket.save(out)
-            self.work = order.work()
-            self.restored = self.work.restore(read(out))
-        except BaseException:
-            self.folder.release()
-            raise
-        self.work.judged = self._judged
-        self.stopping = ""  # why, once it was told to stop
-        self.started, self.settled_then = time.monotonic(), self.work.settled
+        self.order = order
+        self.work = order.work()
+        super().__init__(out, order, sender)
 
-    def __enter__(self) -> "JudgeRun":
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.folder.release()
-
-    def stop(self, why: str) -> None:
-        """Sends nothing more; what is on its way is waited for."""
-        self.stopping = self.stopping or why
-        self.sender.stop(why)
+    def restore(self) -> int:
+        self.order.docket.save(self.out)
+        count = self.work.restore(read(self.out))
+        self.work.judged = self.answer_judged
+        return count
 
     async def run(self) -> dict[str, Any]:
         """Asks until every judgement is made, or something stops it; writes the grades. Returns the manifest.
@@ -139,25 +127,14 @@ class JudgeRun:
         `stop` was given.
         """
         try:
-            why = self.stopping or await self.sender.send(self.work, self.books)
+            why = await self.send(self.work)
         finally:
-            await self.sender.close()
-            await self.books.journal.close()
-        self.manifest |= {"ended": jobs.now(), "stopped": why, **spent(self.out), **scored(self.out, self.order)}
-        write_json(self.out / jobs.MANIFEST, self.manifest)
-        return self.manifest
+            await self.close()
+        return self.ended(why, **scored(self.out, self.order))
 
-    @property
-    def left(self) -> float | None:
-        """Seconds, probably; None: not known yet."""
-        new = self.work.settled - self.settled_then
-        passed = time.monotonic() - self.started
-        return passed / new * (len(self.work.items) - self.work.settled) if new else None
-
-    def _judged(self, readable: bool) -> None:
-        self.books.breakers.judged(readable)
-        if why := self.books.breakers.tripped():
-            self.stop(why)
+    def progress(self) -> tuple[int, int, str]:
+        settled, wanted, lost = self.work.settled, len(self.work.items), self.work.reasons.total()
+        return settled, wanted, f"{settled:,}/{wanted:,} judgements" + (f", {lost:,} without grades" if lost else "")
 
 
 def judge_run(out: Path, order: Judging, sender: Sender | None = None) -> list[Grade]:
@@ -186,6 +163,16 @@ def scored(out: Path, order: Judging | None = None) -> dict[str, Any]:
         "unreadable": work.unreadable,
         "anchor_verdict": verdict.as_dict() if verdict else None,
     }
+
+
+def problems(out: Path) -> list[str]:
+    """What is wrong with the grades in `out`, besides what `data_gen.verify` finds, a line each. Nobody is asked."""
+    if "stopped" not in jobs.load(out, Judging):
+        return []  # its grades are made at its end
+    if not (out / GRADES).exists():
+        return [f"{GRADES}: none, though the judging has ended"]
+    same = list(read_lines(out / GRADES, Grade)) == grades_of(out)
+    return [] if same else [f"{GRADES}: not what the raw answers say; the same tsjax judge makes it anew"]
 
 
 def _scored_work(out: Path, order: Judging) -> JudgeWork:
@@ -220,15 +207,18 @@ class JudgeEstimate:
     worst: int
 
 
-def judge_estimate(order: Judging) -> JudgeEstimate:
-    """What an order will cost, from the requests that it will send. No network."""
+def judge_estimate(order: Judging, out: Path | None = None) -> JudgeEstimate:
+    """What an order will cost, from the requests that it will send; those of judgements that `out` has are not. No network."""
     work, price = order.work(), order.price
-    count = min(len(work.items), SAMPLE)
+    if out and out.exists():
+        work.restore(read(out))
+    remain = [n for n in range(len(work.items)) if not (n in work.sittings and work.sittings[n].done)]
+    count = min(len(remain), SAMPLE)
     if not count:
         return JudgeEstimate(*[0] * 9)
     given = made = low = likely = high = worst = 0.0
     for n in range(count):
-        index = n * len(work.items) // count
+        index = remain[n * len(remain) // count]
         for step, (least, middle) in enumerate(WORDY[order.mode]):
             work.sittings[index] = Sitting(step, assessment=filler(WORDY[order.mode][0][1]) if step else "")
             request = work.request(index)
@@ -241,9 +231,9 @@ def judge_estimate(order: Judging) -> JudgeEstimate:
             high += tokens * (1 + EITHER_WAY) * price.input + most * price.output
             work.sittings[index].assessment = filler(work.steps[0]["max_output_tokens"]) if step else ""
             worst += worst_cost(price, work.request(index))
-    scale, calls = len(work.items) / count, len(work.items) * len(work.steps)
+    scale, calls = len(remain) / count, len(remain) * len(work.steps)
     return JudgeEstimate(
-        judgements=len(work.items), calls=calls, most_calls=calls * (1 + AGAIN), input_tokens=round(given * scale),
+        judgements=len(remain), calls=calls, most_calls=calls * (1 + AGAIN), input_tokens=round(given * scale),
         output_tokens=round(made * scale), low=round(low * scale), likely=round(likely * scale), high=round(high * scale),
         worst=round(worst * scale * (1 + AGAIN)),
     )  # fmt: skip

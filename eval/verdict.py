@@ -1,11 +1,11 @@
 """A judge's answer -> grades, or why there are none. Nothing is guessed: what can be read in two ways is not read."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from data_gen.strict_json import strict_json
 from eval.rubric import AGES, CONSISTENCY, CREATIVITY, FOLLOWING, GRAMMAR, PLOT
 
 FENCE = re.compile(r"```[a-zA-Z]*\s*\n(.*?)\n?\s*```", re.DOTALL)
@@ -37,11 +37,9 @@ def read_json(text: str, names: Sequence[str], asked: Sequence[str] = ()) -> Ver
             raise Unreadable("no JSON" if "{" not in text else "JSON among other text")
         text, fenced = blocks[0].strip(), True
     try:
-        values = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
-    except Unreadable:
-        raise
-    except (ValueError, RecursionError):
-        raise Unreadable("broken JSON") from None
+        values = strict_json(text, keys_once=True)
+    except ValueError as why:
+        raise Unreadable(str(why)) from None
     wanted = ["assessment", "split_sentence_ok", *(["constraints"] if asked else []), *names, "age_group"]
     if not isinstance(values, dict):
         raise Unreadable("JSON, but no object")
@@ -72,17 +70,6 @@ def _met(value: Any, asked: Sequence[str]) -> dict[str, bool]:
     if len(met) != len(asked):
         raise Unreadable("constraints are missing")
     return met
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        raise Unreadable("a key twice")
-    return values
-
-
-def _no_number(name: str) -> Any:
-    raise Unreadable(f"{name} is no number")
 
 
 # ---- free text

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from launch import environment, generate, judge, ordering, processes
+from launch import environment, generate, judge, judge_options, ordering, processes
 from tsjax.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INTERRUPTED, EXIT_REQUEUE, UserError
 from tsjax.stop import Stop
 
@@ -98,14 +98,18 @@ def make_parser() -> Parser:
     p.add_argument("--seed", type=int, default=0, help="story i of all draws with (seed, i)")
     p.add_argument("--out", type=Path, help="write completions here as JSONL instead of printing them")
 
-    p = verb("eval", "Loss of a trained run over the validation split of a shard folder.",
-             "tsjax eval runs/1m --data data/v2", computes=True)  # fmt: skip
-    p.add_argument("run", type=Path, help="run folder")
-    p.add_argument("--data", type=Path, help="shard folder (default: the one the run was trained on)")
+    p = verb("eval", "Loss of a trained run over the validation split of a shard folder, or over any texts.",
+             "tsjax eval runs/1m --data data/v2\n"
+             "  tsjax eval runs/1m --texts stories.txt", computes=True)  # fmt: skip
+    p.add_argument("run", type=Path, help="run folder; with --texts also a llama2.c .bin")
+    g = p.add_mutually_exclusive_group()
+    g.add_argument("--data", type=Path, help="shard folder (default: the one the run was trained on)")
+    g.add_argument("--texts", metavar="CORPUS", help="documents instead, which the run's tokenizer reads: a file, a folder, "
+                   "shards, hf://; of a corpus with splits those held out")  # fmt: skip
 
     p = verb("judge", "Models side by side: their stories graded by a judge, measured without one, and a report.",
-             judge.EXAMPLE, computes=True)  # fmt: skip
-    judge.judge_arguments(p)
+             judge_options.EXAMPLE, computes=True)  # fmt: skip
+    judge_options.judge_arguments(p)
 
     p = verb("report", "The report of a study, made anew from what is in its folder.",
              "tsjax report studies/sizes --compare paper")  # fmt: skip
@@ -198,7 +202,7 @@ def main(argv: list[str] | None = None) -> None:
         print(f"tsjax {arguments.verb}: expected a path that can be used; found {error}; {todo}", file=sys.stderr)
         code = EXIT_BAD_INPUT
     except KeyboardInterrupt:
-        again = "; the same command continues" if arguments.verb == "prepare" else ""
+        again = "; the same command continues" if arguments.verb in ("prepare", "judge") else ""
         print(f"tsjax {arguments.verb}: interrupted{again}", file=sys.stderr)
         code = EXIT_INTERRUPTED
     sys.exit(code)
@@ -243,9 +247,12 @@ def run_verb(arguments: argparse.Namespace, overrides: list[str]) -> int:
 
             sample(arguments)
         case "eval":
-            from launch.evaluation import print_loss
+            from launch.evaluation import print_loss, print_loss_of_texts
 
-            print_loss(arguments.run, arguments.data)
+            if arguments.texts:
+                print_loss_of_texts(arguments.run, arguments.texts)
+            else:
+                print_loss(arguments.run, arguments.data)
         case "judge":
             return judge.judge(arguments)
         case "report":

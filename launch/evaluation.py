@@ -1,7 +1,8 @@
-"""`tsjax eval`: the loss of a run over a validation split."""
+"""`tsjax eval`: the loss of a run over a validation split, or over any texts."""
 
 import dataclasses
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tsjax.errors import UserError
@@ -41,3 +42,26 @@ def print_loss(folder: Path, data: Path | None) -> None:
         "data": shards.fingerprint[:12],
     }
     print(json.dumps(row, indent=2))
+
+
+def print_loss_of_texts(model: Path, corpus: str) -> None:
+    """One JSON object: nats/token with standard error, bits/byte, documents, bytes, of a run or a llama2.c file.
+
+    Each document is read by itself, from BOS to EOS; those of a training split are left out.
+    """
+    from eval.complete import opened
+    from eval.held_out import held_out_texts
+    from eval.likelihood import Scorer, corpus_loss
+
+    size = 0
+
+    def counted(texts: Iterable[str]) -> Iterator[str]:
+        nonlocal size
+        for text in texts:
+            size += len(text.encode())
+            yield text
+
+    texts = held_out_texts(corpus)  # refused before the weights are read
+    trained = next(opened(model, ()))
+    found = corpus_loss(Scorer(trained), counted(texts))
+    print(json.dumps({"step": trained.step, **dataclasses.asdict(found), "bytes": size, "texts": corpus}, indent=2))

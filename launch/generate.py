@@ -91,9 +91,14 @@ def curate(arguments: argparse.Namespace) -> int:
 
 
 def verify(arguments: argparse.Namespace) -> int:
+    from data_gen import job as jobs
     from data_gen.verify import problems
 
     found = problems(arguments.folder)
+    if jobs.load(arguments.folder)["kind"] == "judging":
+        from eval import judge
+
+        found += judge.problems(arguments.folder)
     print("\n".join(found) if found else f"{arguments.folder} is sound: sums, raw answers, ledger")
     return EXIT_BAD_INPUT if found else EXIT_DONE
 

@@ -1,89 +1,62 @@
 """`tsjax judge` and `tsjax report`: models side by side, graded or at least measured, and the page that shows it."""
 
 import argparse
-import asyncio
-import signal
 import time
+from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from launch.ordering import DOLLAR
-from tsjax.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INTERRUPTED, EXIT_REQUEUE, UserError
+from launch.judge_options import cap_of, check_together, decoding_of, order_of, rulers_of, sets_of
+from tsjax.errors import EXIT_BAD_INPUT, EXIT_DONE, UserError
 
-EXAMPLE = """tsjax judge runs/1m runs/8m --out studies/sizes
-  tsjax judge runs/1m runs/8m --model gpt-6-sol --estimate --out studies/sizes
-  tsjax judge runs/1m runs/8m --model gpt-6-sol --cap 5 --compare paper --out studies/sizes"""
-
-
-def judge_arguments(p: argparse.ArgumentParser) -> None:
-    p.add_argument("runs", nargs="*", type=Path, help="run folders, or llama2.c .bin files; none: what --out holds")
-    p.add_argument("--out", type=Path, required=True, help="folder of the study; the same command continues")
-    sets = ["stories", "knowledge", "reasoning", "context"]
-    p.add_argument("--prompts", nargs="+", default=sets, help="one set of beginnings: stories, released (the 44 of TinyStories "
-                   "on the Hub), a file, an hf:// address; and any of knowledge, reasoning, context")  # fmt: skip
-    p.add_argument("--completions", nargs="+", type=Path, default=[], help="JSONL of other models: model, prompt, text")
-    p.add_argument("--k", type=int, help="completions of each beginning (default 10; greedy and beam 1)")
-    p.add_argument("--decoding", choices=("sample", "greedy", "beam"), default="sample")
-    p.add_argument("--temperature", type=float, default=1.0)
-    p.add_argument("--max-new", type=int, default=256)
-    p.add_argument("--cut-at-repeat", action="store_true", help="cut texts at the first repeated run of four words")
-    p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--data", type=Path, help="the runs' shard folder: what they learned by heart (Figs 14 to 18)")
-    p.add_argument("--reference", type=Path, help="another run, whose likelihood of the texts is a metric")
-    p.add_argument("--compare", choices=("paper",), help="the published numbers of the matching shapes beside")
-
-    g = p.add_argument_group("the judge; without it, only what needs no key")
-    g.add_argument("--model", help="as the server calls it")
-    g.add_argument("--cap", type=float, metavar="USD", help="never spend more on a part of the study")
-    g.add_argument("--estimate", action="store_true", help="what judging will cost; nothing is sent")
-    g.add_argument("--mode", choices=("calibrated", "paper"), default="calibrated")
-    g.add_argument("--repeats", type=int, default=3, help="judgements of each completion (default 3)")
-    g.add_argument("--backend", choices=("chat", "responses", "batch"), default="chat")
-    g.add_argument("--base-url")
-    g.add_argument("--key-env", metavar="NAME")
-    g.add_argument("--tier", choices=("standard", "flex"), default="standard")
-    g.add_argument("--prices", type=Path)
-    g.add_argument("--free", action="store_true", help="the server costs nothing")
-    g.add_argument("--concurrency", type=int, default=128)
+COPIED = 50  # training stories at hand for the anchors that copy one: most are long enough
 
 
 def judge(arguments: argparse.Namespace) -> int:
     from eval.panel import Panel
-    from eval.prompts import load
-    from eval.study import Study
+    from eval.study import STUDY, Study
+    from launch.asking import Left, stopped_code
+    from launch.judging import grade
 
-    if arguments.model is None and (arguments.estimate or arguments.cap is not None):
-        raise UserError(expected="--model, the judge", found="none", todo="name it, as its server calls it")
-    sets = [load(where) for where in arguments.prompts]
-    decoding = {"mode": arguments.decoding, "max_new": arguments.max_new, "seed": arguments.seed,
-                "cut_at_repeat": arguments.cut_at_repeat}  # fmt: skip
-    if arguments.decoding == "sample":
-        decoding["temperature"] = arguments.temperature
-    if arguments.data:
-        from tsjax.shards import open_shards
-
-        open_shards(arguments.data)  # refused before any text is written
+    check_together(arguments)
+    if arguments.out.exists() and any(not path.name.startswith(".") for path in arguments.out.iterdir()):
+        check_study(arguments.out)
+    sets, decoding, rulers = sets_of(arguments), decoding_of(arguments), rulers_of(arguments)
+    training = stories_of(arguments.data) if arguments.data else []  # refused before any text is written
+    if not (arguments.runs or arguments.completions or (arguments.out / STUDY).exists()):
+        raise UserError(expected="runs, or completions of other models", found="neither", todo="name at least one run")
+    if arguments.estimate:
+        return estimate(arguments, sets, decoding, training)
     study = Study(arguments.out)
-    panel = Panel(study)
     try:
-        began = time.monotonic()
-        made = study.write(arguments.runs, sets, arguments.k, decoding)
+        panel, began = Panel(study, training, rulers), time.monotonic()
+        made = study.write(arguments.runs, sets, arguments.k, decoding, arguments.checkpoints or "")
         if arguments.completions:
             study.add(arguments.completions, sets, arguments.cut_at_repeat)
-        print(f"{made:,} texts written, {len(study.completions):,} in {arguments.out} ({time.monotonic() - began:.0f} s)")
         if not study.completions:
-            raise UserError(expected="runs, or completions of other models", found="neither", todo="name at least one run")
-        part = panel.docket(arguments.model, arguments.mode) if arguments.model else None
-        if arguments.estimate:
-            print_estimate(order_of(arguments, part[1])) if part else print("nothing is left to grade")
-            return EXIT_DONE
-        study.measure(arguments.runs, arguments.reference)
+            raise UserError(
+                expected="texts to look at", found="none: no prompt fits", todo="give other prompts or runs"
+            )
+        if strange := sorted(set(rulers) - (models := {one.model for one in study.completions})):
+            raise UserError(
+                expected=f"--rulers of {', '.join(sorted(models))}", found=strange[0], todo="name one of these"
+            )
+        print(
+            f"{made:,} texts written ({time.monotonic() - began:.0f} s); {len(study.completions):,} in {arguments.out}"
+        )
+        study.measure(arguments.runs, arguments.reference, arguments.corpus)
         if arguments.data and arguments.runs:
             study.memorised(arguments.runs, arguments.data, arguments.seed)
-        code, why = EXIT_DONE, ""
-        while part and not why and code == EXIT_DONE:
-            code, why = grade(part[0], order_of(arguments, part[1]))
+        code, why, again = EXIT_DONE, "", arguments.again
+        while arguments.model and code == EXIT_DONE and not why:
             part = panel.docket(arguments.model, arguments.mode)
+            if part is None and again:
+                part, again = panel.again(arguments.model, arguments.mode), False
+            if part is None:
+                break
+            folder, docket = part
+            code, why = grade(folder, order_of(arguments, docket, panel.left(cap_of(arguments), folder)))
         panel.graded()
         found = study.report(arguments.compare or "")
         show(found, arguments.out)
@@ -91,16 +64,18 @@ def judge(arguments: argparse.Namespace) -> int:
             todo = "mend that, or raise --cap, and run the same command again"
             raise UserError(expected="all judgements", found=why, todo=todo)
         return EXIT_BAD_INPUT if found["void"] and code == EXIT_DONE else code
+    except Left as left:
+        print("left; what was on its way counts as possibly billed; the same command continues")
+        return stopped_code(left.signal)
     finally:
         study.close()
 
 
 def report(arguments: argparse.Namespace) -> int:
     from eval.panel import Panel
-    from eval.study import COMPLETIONS, Study
+    from eval.study import Study
 
-    if not (arguments.study / COMPLETIONS).exists():
-        raise UserError(expected=f"a study in {arguments.study}", found="no completions", todo="run tsjax judge first")
+    check_study(arguments.study)
     study = Study(arguments.study)
     try:
         Panel(study).graded()
@@ -110,73 +85,61 @@ def report(arguments: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def order_of(arguments: argparse.Namespace, docket: Any) -> Any:
-    from eval.judge import Judging
+def estimate(arguments: argparse.Namespace, sets: list[Any], decoding: dict[str, Any], training: list[str]) -> int:
+    """What the judge will cost, and what the study can see then. Nothing is written, sent, or loaded."""
+    from eval.study import Study
+    from launch.judging import foreseen, print_estimate
 
-    cap = None if arguments.cap is None else round(arguments.cap * DOLLAR)
-    return Judging(
-        docket=docket, model=arguments.model, mode=arguments.mode, repeats=arguments.repeats, seed=arguments.seed, cap=cap,
-        backend=arguments.backend, base_url=arguments.base_url, key_env=arguments.key_env, tier=arguments.tier,
-        prices=arguments.prices, free=arguments.free, concurrency=arguments.concurrency,
-    )  # fmt: skip
-
-
-def print_estimate(order: Any) -> None:
-    from data_gen.prices import dollars
-    from eval.judge import judge_estimate
-
-    found = judge_estimate(order)
-    print(f"judgements   {found.judgements:,} in {found.calls:,} calls, {found.most_calls:,} at most")
-    print(f"tokens       about {found.input_tokens:,} in, {found.output_tokens:,} out")
-    print(f"cost         likely {dollars(found.likely)}, from {dollars(found.low)} to {dollars(found.high)}; "
-          f"worst case {dollars(found.worst)} (prices of {order.price_table.date})")  # fmt: skip
+    with TemporaryDirectory() as nowhere:
+        study = Study(arguments.out if arguments.out.exists() else Path(nowhere, "study"))
+        try:
+            planned = study.planned(arguments.runs, sets, arguments.k, decoding, arguments.checkpoints or "")
+            print_estimate(arguments, foreseen(study, planned, sets, arguments), training)
+        finally:
+            study.close()
+    return EXIT_DONE
 
 
-def grade(folder: Path, order: Any) -> tuple[int, str]:
-    """Lets the judge work until it is done or stopped: the exit code, and why it can't go on."""
-    from data_gen.engine import DONE
-    from data_gen.prices import dollars
-    from eval.judge import JudgeRun
+def stories_of(data: Path) -> list[str]:
+    """Training stories of a shard folder."""
+    from tsjax.shards import open_shards
 
-    with JudgeRun(folder, order) as going:
-        if going.restored:
-            print(f"{going.restored:,} answers of the judge are there already")
+    return list(islice(open_shards(data).texts("train"), COPIED))
 
-        async def drive() -> dict[str, Any]:
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, going.stop, number.name)
-            try:
-                return await going.run()
-            finally:
-                for number in (signal.SIGINT, signal.SIGTERM):
-                    loop.remove_signal_handler(number)
 
-        manifest = asyncio.run(drive())
-    why, cost = manifest["stopped"], manifest["cost_usd"]
-    missing, paid, doubt = sum(manifest["missing"].values()), *(round(cost[k] * DOLLAR) for k in ("settled", "doubtful"))
-    money = f"{dollars(paid)} paid, {dollars(doubt)} possibly billed"
-    print(f"{manifest['grades']:,} judgements, {missing:,} without grades, {money}")
-    if why == DONE:
-        return EXIT_DONE, ""
-    if why in ("SIGINT", "SIGTERM"):
-        print("saved; the same command continues")
-        return (EXIT_INTERRUPTED if why == "SIGINT" else EXIT_REQUEUE), ""
-    return EXIT_DONE, why
+def check_study(out: Path) -> None:
+    """UserError where `out` is no study, with what it is."""
+    from data_gen import job as jobs
+
+    if (out / jobs.STUDY).exists():
+        return
+    found, todo = "other files" if out.exists() else "no such folder", "name the --out of a tsjax judge"
+    try:
+        kind = jobs.load(out)["kind"]
+    except UserError:
+        pass
+    else:
+        found, todo = f"a run of kind {kind}", jobs.GO_ON[kind].format(out=out, parent=out.parent)
+    raise UserError(expected=f"a study in {out}", found=found, todo=todo)
 
 
 def show(found: dict[str, Any], out: Path) -> None:
     """The table of grades, and where the page is."""
+    failed = (found["anchors"] or {}).get("why") or []
     for warning in found["warnings"]:
-        print(f"warning: {warning}")
+        if not any(warning == f"Anchors: {why}." for why in failed):
+            print(f"warning: {warning}")
     if found["void"]:
-        print("VOID: the judge failed its anchors (damaged stories whose order is known); its grades mean nothing")
+        print(f"VOID: {'; '.join(failed) or 'the anchors failed'}; the judge's grades mean nothing")
     for model in found["models"]:
-        said = []
+        grades = model.get("grades") or {}
+        said, missing = [], max((one.get("missing") or 0 for one in grades.values()), default=0)
         for name in found["dimensions"]:
-            grades = (model.get("grades") or {}).get(name)
-            if grades and grades["mean"] is not None and not found["void"]:
-                spread = f" ({grades['low']:.2f} to {grades['high']:.2f})" if grades["low"] is not None else ""
-                said.append(f"{name} {grades['mean']:.2f}{spread}")
-        print(f"{model['model']:<24}" + ("  ".join(said) or "not graded"))
+            one = grades.get(name)
+            if one and one["mean"] is not None and not found["void"]:
+                spread = f" ({one['low']:.2f} to {one['high']:.2f})" if one["low"] is not None else ""
+                said.append(f"{name} {one['mean']:.2f}{spread}")
+        if not said:
+            said.append("no grades that count" if grades else "not graded")
+        print(f"{model['model']:<24}" + "  ".join([*said, *([f"{missing:,} without grades"] if missing else [])]))
     print(f"{out / 'report.html'} shows it all; not measured: {len(found['not_measured'])} things, listed there")

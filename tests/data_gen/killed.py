@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-from data_gen import documents, generation, limiter, verify
+from data_gen import asking, documents, generation, limiter, verify
 from data_gen.client import Client
 from data_gen.engine import Engine
 from data_gen.generation import Generation
@@ -58,7 +58,7 @@ def arm(name: str, point: Point) -> None:
         "attempt": (Engine, "_attempt"),
         "curate": (generation, "curate"),
         "replace": (documents.os, "replace"),
-        "finish": (generation, "write_json"),
+        "finish": (asking, "write_json"),
     }[where]
     inner = getattr(owner, method)
 

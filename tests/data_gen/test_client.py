@@ -316,7 +316,8 @@ def test_a_connection_closed_while_idle_is_replaced_and_one_reset_on_use_is_doub
 @pytest.mark.parametrize(
     "body",
     [b"null", b"[]", b'"text"', b"{}", b'{"choices": null}', b'{"choices": {}}', b'{"output": "x"}', b"\xff\xfe", b"",
-     b'{"choices": [NaN]}', b'{"choices": [' + b"[" * 5000 + b"]" * 5000 + b"]}", b'{"error": {"message": "upstream"}}',
+     b'{"choices": [NaN]}', b'{"choices": [1e999]}', b'{"choices": [' + b"[" * 5000 + b"]" * 5000 + b"]}",
+     b'{"error": {"message": "upstream"}}',
      b'{"status": "failed", "output": [], "error": {"code": "server_error", "message": "It broke."}}'],
 )  # fmt: skip
 def test_a_200_that_is_no_answer_is_doubtful(body):

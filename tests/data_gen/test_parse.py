@@ -52,6 +52,7 @@ def test_json_text():
         "null",
         '{"text": "a", "text": "b"}',
         '{"text": NaN}',
+        '{"text": "a", "n": 1e999}',
         "[" * 100_000,
         '{"text": ' + "9" * 5_000 + "}",
     ],

@@ -275,6 +275,22 @@ def test_a_signal_stops_it_and_it_goes_on(tsjax, tmp_path, recipe, number, code)
     assert len(documents(run)) == 120 and (number == signal.SIGKILL or totals.doubtful == 0)
 
 
+def test_a_second_signal_leaves_at_once_and_what_was_on_its_way_may_be_billed(tsjax, tmp_path, recipe):
+    run = tmp_path / "run"
+    with StubServer(Script(rules=(Rule("slow_head", 1.0, None, value=30.0, after=20),))) as server:
+        process = start(recipe, run, server, "--target", "40", "--concurrency", "4", stdout=subprocess.PIPE)
+        until(lambda: server.calls >= 24, process)
+        process.send_signal(signal.SIGINT)
+        assert "once more to leave them" in process.stdout.readline() + process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=10)
+        assert process.returncode == 130 and "possibly billed" in out
+        server.script = Script()
+        code, out, err = tsjax("generate", "resume", run)
+        assert code == 0 and "40 documents of 40" in out and "possibly billed" in out, err
+    assert Ledger(run).totals().doubtful == 4
+
+
 def test_a_bundled_recipe_with_spoiled_answers_becomes_shards(tsjax, tmp_path):
     from data_gen.recipe import load
 

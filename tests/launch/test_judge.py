@@ -1,11 +1,17 @@
 """`tsjax judge` and `tsjax report`, from runs and completions to the page, with a simulated judge behind the stub."""
 
 import json
+import re
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from data_gen.ledger import Ledger
 from eval.docket import Docket
 from eval.panel import Panel
 from eval.records import Completion, Grade, read_lines
@@ -88,7 +94,9 @@ def test_a_judge_that_obeys_its_texts_voids_the_study(tsjax, tmp_path, others):
     with StubServer(answer=Judge(truth_of(completions(prompts=6, each=2), docket.anchors), obeys=True)) as server:
         code, text, _ = tsjax("judge", "--out", out, "--prompts", prompts(others), "--model", "gpt-6-luna", "--cap", "1",
                                 "--key-env", "JUDGE_KEY", "--base-url", server.url, "--repeats", "1")  # fmt: skip
-    assert code == 65 and "VOID" in text and "grammar" not in text.split("VOID")[1].split("report.html")[0]
+    void, *table = text.split("VOID: ")[1].splitlines()
+    assert code == 65 and "10" in void and [line for line in table if "no grades that count" in line] == table[:3]
+    assert not re.search(r"grammar \d", text)
     assert json.loads((out / "report.json").read_bytes())["void"]
 
 
@@ -96,6 +104,12 @@ def test_a_judge_that_obeys_its_texts_voids_the_study(tsjax, tmp_path, others):
     ("given", "words"),
     [
         ([], ["neither"]),
+        (["--again"], ["--model, the judge"]),
+        (["--model", "gpt-6-luna", "--cap", "-1"], ["cap in USD"]),
+        (["--checkpoints", "all"], ["run folders with --checkpoints"]),
+        (["--corpus", "texts.txt"], ["runs with --corpus"]),
+        (["--rulers", "768x4"], ["MODEL=SHAPE"]),
+        (["--instruct", "NOWHERE"], ["NOWHERE"]),
         (["NOWHERE"], ["NOWHERE"]),
         (["--prompts", "story"], ["stories"]),
         (["--cap", "1"], ["--model, the judge"]),
@@ -105,6 +119,7 @@ def test_a_judge_that_obeys_its_texts_voids_the_study(tsjax, tmp_path, others):
 def test_mistakes_are_one_line(tsjax, tmp_path, given, words):
     code, _, err = tsjax("judge", *given, "--out", tmp_path / "study")
     one_line(code, err, *words)
+    assert not (tmp_path / "study").exists()
 
 
 def test_a_study_grows_by_models_but_not_by_other_ways_of_writing(tsjax, tmp_path, others):
@@ -144,3 +159,95 @@ def test_a_study_grows_by_models_but_not_by_other_ways_of_writing(tsjax, tmp_pat
 
 def docket_of_part(out: Path, part: int):
     return Docket.load(out / f"judge-gpt_6_luna-calibrated-{part}")
+
+
+def begun(out: Path, prompts_of: Path, server: StubServer, *more: str) -> list[str]:
+    """The command that judges the study in `out`."""
+    return ["judge", "--out", out, "--prompts", prompts(prompts_of), "--model", "gpt-6-luna", "--cap", "1", "--key-env",
+            "JUDGE_KEY", "--base-url", server.url, "--repeats", "1", *more]  # fmt: skip
+
+
+def test_a_second_signal_leaves_at_once_and_the_same_command_continues(tsjax, tmp_path, others, monkeypatch):
+    out = tmp_path / "study"
+    assert tsjax("judge", "--completions", others, "--prompts", prompts(others), "--out", out)[0] == 0
+    judge = Judge(truth_of(completions(prompts=6, each=2), docket_of(out).anchors))
+    with StubServer(Script(rules=(Rule("slow_head", 1.0, None, value=30.0, after=20),)), answer=judge) as server:
+        command = begun(out, others, server)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "launch.cli", *map(str, command), "--concurrency", "4"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        deadline = time.monotonic() + 60
+        while server.calls < 24:
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        while "once more to leave them" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        text, _ = process.communicate(timeout=10)
+        assert process.returncode == 130 and "possibly billed" in text and not (out / "grades.jsonl").exists()
+        (folder,) = out.glob("judge-*")
+        code, text, _ = tsjax("generate", "status", folder)
+        assert code == 0 and "not finished" in text and "20 answered" in text and "4 possibly billed" in text
+        server.script = Script()
+        code, text, err = tsjax(*command)
+        assert code == 0 and "20 answers of the judge are there already" in text, err
+        server.settle()
+    book = Ledger(folder, readonly=True)
+    totals = book.totals()
+    book.close()
+    wanted = json.loads((folder / "manifest.json").read_bytes())["judgements"]
+    assert totals.doubtful == 4 and totals.settled == wanted and totals.attempts == wanted + 4
+    assert tsjax("generate", "verify", folder)[0] == 0
+
+
+def test_the_progress_of_judging_is_told(tsjax, tmp_path, others, monkeypatch):
+    monkeypatch.setattr("launch.asking.EVERY", 0.02)
+    out = tmp_path / "study"
+    assert tsjax("judge", "--completions", others, "--prompts", prompts(others), "--out", out)[0] == 0
+    judge = Judge(truth_of(completions(prompts=6, each=2), docket_of(out).anchors))
+    with StubServer(Script(latency=0.05), answer=judge) as server:
+        code, text, err = tsjax(*begun(out, others, server, "--concurrency", "8"))
+        assert code == 0, err
+    told = re.findall(r"([\d,]+)/([\d,]+) judgements  (\d+) in flight .* of \$1\.00  [\d:]+ left", text)
+    assert told and {all for _, all, _ in told} == {told[0][1]} and any(int(on_way) for *_, on_way in told)
+    done = [int(one) for one, *_ in told]
+    assert done == sorted(done) and done[-1] <= int(told[0][1])
+
+
+def test_folders_of_another_kind_are_told_apart(tsjax, tmp_path, others):
+    out = tmp_path / "study"
+    assert tsjax("judge", "--completions", others, "--prompts", prompts(others), "--out", out)[0] == 0
+    judge = Judge(truth_of(completions(prompts=6, each=2), docket_of(out).anchors))
+    with StubServer(answer=judge) as server:
+        assert tsjax(*begun(out, others, server))[0] == 0
+    (folder,) = out.glob("judge-*")
+    code, text, _ = tsjax("generate", "status", folder)
+    assert (
+        code == 0
+        and "gpt-6-luna calibrated" in text
+        and "judgements wanted, 0 without grades" in text
+        and "paid" in text
+    )
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").write_text("Not a study.")
+    for there, words in ((folder, ["kind judging", f"tsjax judge --out {out}"]), (tmp_path / "notes", ["other files"]),
+                         (tmp_path / "none", ["no such folder"])):  # fmt: skip
+        one_line(*tsjax("report", there)[::2], *words)
+        assert there == tmp_path / "none" or one_line(*tsjax("judge", "--out", there)[::2], *words) is None
+    for action, there, words in (
+        ("resume", folder, ["run of tsjax generate", "kind judging", f"tsjax judge --out {out}"]),
+        ("curate", folder, ["kind judging", "tsjax judge"]),
+        ("resume", out, ["a study", "tsjax report"]),
+        ("status", out, ["a study", "judge-*"]),
+        ("verify", out, ["a study"]),
+    ):
+        code, _, err = tsjax("generate", action, there)
+        one_line(code, err, *words)
+    assert tsjax("generate", "verify", folder)[0] == 0
+    grades = folder / "grades.jsonl"
+    grades.write_text(grades.read_text().replace('"grammar": 8', '"grammar": 9', 1))
+    code, text, _ = tsjax("generate", "verify", folder)
+    assert code == 65 and "grades.jsonl: not what the raw answers say" in text
