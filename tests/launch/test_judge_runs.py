@@ -78,7 +78,7 @@ def test_an_estimate_leaves_nothing_behind_and_knows_checkpoints_and_instruction
     code, text, err = tsjax(*given, *more, "--estimate")
     assert code == 0, err
     judgements = int(text.split("judgements")[1].split(" in ")[0].replace(",", ""))
-    assert len(written) < judgements <= asked <= (4 + 50) * 2 * steps + 3 * 80
+    assert len(written) < judgements <= asked <= (4 + 50) * 2 * steps + 3 * 90
 
 
 def judged(study: Path, server: StubServer) -> list[str]:
