@@ -2,8 +2,7 @@
 
 import json
 import os
-import subprocess
-import sys
+import signal
 
 import pytest
 import zstandard
@@ -13,6 +12,7 @@ from data_gen.ledger import Ledger
 from data_gen.offline import write_story
 from data_gen.raw import read
 from tests.data_gen import killed, runs
+from tests.forks import Forks
 from tests.openai_server import Rule, Script, StubServer, bill, random_script
 
 KEY = "sk-test-0123456789abcdef0123456789"
@@ -132,6 +132,12 @@ def uninterrupted(tmp_path_factory):
     return documents(folder)
 
 
+@pytest.fixture(scope="module")
+def forks(uninterrupted):
+    with Forks("tests.data_gen.killed") as made:
+        yield made
+
+
 def in_process(folder, url) -> dict:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(killed.Processes.__init__, "__defaults__", (1,))
@@ -140,13 +146,11 @@ def in_process(folder, url) -> dict:
 
 
 @pytest.mark.parametrize(("point", "n"), POINTS, ids=[f"{point} {n}" for point, n in POINTS])
-def test_killed_at_any_point_and_resumed_the_documents_are_the_same(tmp_path, uninterrupted, point, n):
+def test_killed_at_any_point_and_resumed_the_documents_are_the_same(tmp_path, uninterrupted, forks, point, n):
     """I6, and I1 to I3 over both processes together."""
     runs.recipe(tmp_path)
     with StubServer(SCRIPT) as server:
-        command = [sys.executable, "-m", "tests.data_gen.killed", str(tmp_path), server.url, point, str(n)]
-        died = subprocess.run(command, capture_output=True, text=True, timeout=120)
-        assert died.returncode == -9, died.stderr[-2000:]
+        assert forks.code(str(tmp_path), server.url, point, n) == -signal.SIGKILL
         manifest = in_process(tmp_path, server.url)
         server.settle()
         assert manifest["stopped"] == DONE
