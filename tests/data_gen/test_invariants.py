@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from collections import Counter
 
 import pytest
 import zstandard
@@ -14,9 +15,9 @@ from data_gen.raw import read
 from tests.data_gen import killed, runs
 from tests.forks import Forks
 from tests.openai_server import Rule, Script, StubServer, bill, random_script
+from tests.openai_server.script import ANSWERS, FATAL, REFUSALS, SLOW, WIRE
 
 KEY = "sk-test-0123456789abcdef0123456789"
-SCRIPTS = 200
 
 
 @pytest.fixture(autouse=True)
@@ -44,10 +45,17 @@ def check_books(out, server) -> None:
         assert not path.is_file() or KEY.encode() not in path.read_bytes()
 
 
+def test_the_random_scripts_hold_every_fault_that_a_run_gets_through():
+    """Each of them in five scripts at least."""
+    held = Counter(rule.fault for seed in range(runs.SCRIPTS) for rule in random_script(seed).rules)
+    faults = set(REFUSALS) - set(FATAL) - set(SLOW) | set(WIRE) | set(ANSWERS)
+    assert min(held[fault] for fault in faults) >= 5, held
+
+
 @pytest.mark.parametrize("group", range(8))
 def test_books_and_answers_hold_over_random_scripts(tmp_path, group):
     made = runs.recipe(tmp_path)
-    for seed in range(group, SCRIPTS, 8):
+    for seed in range(group, runs.SCRIPTS, 8):
         out = tmp_path / f"run-{seed}"
         with StubServer(random_script(seed)) as server:
             why, plan, _ = runs.run(out, made, server.url, target=12)
