@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -39,7 +40,7 @@ def child(data: Path, run: Path, number: int | None, phase: str, at: int) -> int
     from tsjax.stop import Stop
 
     config = default()
-    config.model.update(vocab_size=0, width=32, layers=2, heads=2, mlp_width=64, context=64, dropout=0.1)
+    config.model.update(vocab_size=0, width=32, layers=1, heads=2, mlp_width=64, context=64, dropout=0.1)
     config.data.update(path=str(data), packing="documents")
     config.train.update(duration=f"{STEPS} steps", batch_size=8, accumulate=2, log_every=1, steps_per_dispatch=3)
     config.optimizer.update(ema=0.9)
@@ -148,12 +149,12 @@ def drill(folder: Path, data: Path, kills: int, seed: int, kills_per_run: int = 
         shutil.rmtree(run)
 
 
-def terminate(folder: Path, data: Path, expected: dict[str, bytes]) -> None:
-    """One run gets SIGTERM once in each phase: exit code 75, a whole checkpoint of the last step; in the end, equal files."""
+def terminate(folder: Path, data: Path, expected: dict[str, bytes], phases: Sequence[str] = PHASES) -> None:
+    """One run gets SIGTERM once in each of `phases`: exit code 75, a whole checkpoint of the last step; then equal files."""
     from tsjax.checkpoint import damage
 
     run = folder / "terminated"
-    for phase in PHASES:
+    for phase in phases:
         process = start(data, run, signal.SIGTERM, phase, 2 if phase in ("train", "eval") else 1)
         _, errors = process.communicate()
         assert process.returncode == 75, f"SIGTERM in {phase}: exit {process.returncode}: {errors.decode()[-2000:]}"

@@ -6,10 +6,7 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -166,55 +163,23 @@ def watch(point: str, called: Callable[[int], None]) -> Callable[[], None]:
     return lambda: setattr(owner, name, method)
 
 
-def session_killed(url: str, run: str, kill: tuple[str, int], n: int, pace: Pace) -> None:
-    """For a process of its own: a session that SIGKILL ends before call `kill[1]` of `kill[0]`."""
-    point, nth = kill
+def pace_of(lines: int, parallel: int = 1) -> Pace:
+    return Pace(parallel=parallel, limits=Limits(lines=lines), tries=9, empty=12)
+
+
+def main(url: str, run: str, point: str, nth: int, n: int, lines: int, parallel: int) -> None:
+    """For `tests.forks`: a session that SIGKILL ends before call `nth` of `point`."""
 
     def called(number: int) -> None:
         if number == nth:
             os.kill(os.getpid(), signal.SIGKILL)
 
     watch(point, called)
-    asyncio.run(session(url, Path(run), n, pace=pace))
+    asyncio.run(session(url, Path(run), n, pace=pace_of(lines, parallel)))
 
 
-class Forks:
-    """A process that has imported everything and forks a session for each kill: a new interpreter takes a second."""
-
-    def __init__(self) -> None:
-        command = [sys.executable, "-m", "tests.data_gen.batch_world"]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def killed(self, url: str, run: Path, kill: tuple[str, int], n: int, lines: int, parallel: int = 1) -> bool:
-        """Whether the session was killed there; if not, it came to its end."""
-        assert self.process.stdin and self.process.stdout
-        self.process.stdin.write(json.dumps([url, str(run), kill, n, lines, parallel]) + "\n")
-        self.process.stdin.flush()
-        code = int(self.process.stdout.readline())
-        assert code in (0, -signal.SIGKILL), (kill, code)
-        return code != 0
-
-    def close(self) -> None:
-        assert self.process.stdin
-        self.process.stdin.close()
-        self.process.wait(10)
-
-
-def pace_of(lines: int, parallel: int = 1) -> Pace:
-    return Pace(parallel=parallel, limits=Limits(lines=lines), tries=9, empty=12)
-
-
-def _serve() -> None:
+def warm() -> None:
+    """Imports what is imported late."""
+    os.environ.setdefault("BATCH_TEST_KEY", KEY)
     with StubServer(answer=lambda body: "Once.") as server, tempfile.TemporaryDirectory() as run:
-        asyncio.run(session(server.url, Path(run), 1))  # imports what is imported late
-    assert threading.active_count() == 1  # a fork would leave the others behind
-    for line in sys.stdin:
-        url, run, kill, n, lines, parallel = json.loads(line)
-        if not (child := os.fork()):
-            session_killed(url, run, kill, n, pace_of(lines, parallel))
-            os._exit(0)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-
-
-if __name__ == "__main__":
-    _serve()
+        asyncio.run(session(server.url, Path(run), 1))

@@ -1,4 +1,4 @@
-"""A run that kills itself: python -m tests.data_gen.killed FOLDER URL POINT N: at the N-th time that POINT is reached.
+"""A run that kills itself, at the n-th time that a point is reached; for `tests.forks`.
 
 Nothing in the product knows of these points: its methods are wrapped here.
 """
@@ -6,7 +6,6 @@ Nothing in the product knows of these points: its methods are wrapped here.
 import asyncio
 import os
 import signal
-import sys
 from pathlib import Path
 
 from data_gen import asking, documents, generation, limiter, verify
@@ -20,6 +19,7 @@ from data_gen.plan import Plan
 from data_gen.raw import RawWriter
 from data_gen.recipe import load
 from tests.data_gen import runs
+from tests.data_gen.batch_world import warm as warm
 from tsjax.workers import Processes
 
 TARGET = 30
@@ -100,8 +100,8 @@ def run(folder: Path, url: str) -> dict:
     return manifest
 
 
-if __name__ == "__main__":
+def main(folder: str, url: str, point: str, n: int) -> None:
     Processes.__init__.__defaults__ = (1,)  # curate in this process
     limiter.BASE, limiter.CAP = 0.004, 0.02
-    arm(sys.argv[3], Point(int(sys.argv[4])))
-    run(Path(sys.argv[1]), sys.argv[2])
+    arm(point, Point(n))
+    run(Path(folder), url)

@@ -1,6 +1,7 @@
 """A small recipe and a run of it against the stub, for tests: as `Generation` does it, with every wait made short."""
 
 import asyncio
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,7 @@ from data_gen.request import Request
 MODEL = "gpt-6-luna"
 PRICES = {MODEL: (0.10, 0.50)}
 DOLLAR = 10**12
+SCRIPTS = int(os.environ.get("TSJAX_TEST_SCRIPTS", "96"))  # random scripts of faults; a drill takes more
 
 RECIPE = """
 name = "small"

@@ -2,11 +2,13 @@
 
 import asyncio
 import random
+import signal
 
 import pytest
 
 from data_gen.raw import read
-from tests.data_gen.batch_world import KEY, POINTS, Forks, check, pace_of, session, vendor_shards, watch
+from tests.data_gen.batch_world import KEY, POINTS, check, pace_of, session, vendor_shards, watch
+from tests.forks import Forks
 from tests.openai_server import Rule, Script, StubServer, random_script
 
 N = 4
@@ -29,9 +31,8 @@ def script() -> Script:
 
 @pytest.fixture
 def forks(key):
-    process = Forks()
-    yield process
-    process.close()
+    with Forks("tests.data_gen.batch_world") as made:
+        yield made
 
 
 def answers(run) -> dict[str, list]:
@@ -61,7 +62,7 @@ def test_a_kill_at_every_step_loses_nothing_and_sends_nothing_twice(tmp_path, fo
     for number, kill in enumerate(kills):
         run = tmp_path / str(number)
         with StubServer(script(), answer=story) as server:
-            assert forks.killed(server.url, run, kill, N, LINES), kill
+            assert forks.code(server.url, str(run), *kill, N, LINES, 1) == -signal.SIGKILL, kill
             assert goes_on(server, run) == whole, kill
 
 
@@ -70,5 +71,6 @@ def test_killed_again_and_again_in_random_scripts(tmp_path, forks):
         rng, run = random.Random(seed), tmp_path / str(seed)
         with StubServer(random_script(seed), answer=lambda body: "Once.") as server:
             for _ in range(3):
-                forks.killed(server.url, run, (rng.choice(POINTS), rng.randint(1, 6)), N, LINES, 2)
+                code = forks.code(server.url, str(run), rng.choice(POINTS), rng.randint(1, 6), N, LINES, 2)
+                assert code in (0, -signal.SIGKILL), code
             goes_on(server, run)

@@ -2,8 +2,8 @@
 
 import json
 import os
-import subprocess
-import sys
+import signal
+from collections import Counter
 
 import pytest
 import zstandard
@@ -13,10 +13,11 @@ from data_gen.ledger import Ledger
 from data_gen.offline import write_story
 from data_gen.raw import read
 from tests.data_gen import killed, runs
+from tests.forks import Forks
 from tests.openai_server import Rule, Script, StubServer, bill, random_script
+from tests.openai_server.script import ANSWERS, FATAL, REFUSALS, SLOW, WIRE
 
 KEY = "sk-test-0123456789abcdef0123456789"
-SCRIPTS = 200
 
 
 @pytest.fixture(autouse=True)
@@ -44,10 +45,17 @@ def check_books(out, server) -> None:
         assert not path.is_file() or KEY.encode() not in path.read_bytes()
 
 
+def test_the_random_scripts_hold_every_fault_that_a_run_gets_through():
+    """Each of them in five scripts at least."""
+    held = Counter(rule.fault for seed in range(runs.SCRIPTS) for rule in random_script(seed).rules)
+    faults = set(REFUSALS) - set(FATAL) - set(SLOW) | set(WIRE) | set(ANSWERS)
+    assert min(held[fault] for fault in faults) >= 5, held
+
+
 @pytest.mark.parametrize("group", range(8))
 def test_books_and_answers_hold_over_random_scripts(tmp_path, group):
     made = runs.recipe(tmp_path)
-    for seed in range(group, SCRIPTS, 8):
+    for seed in range(group, runs.SCRIPTS, 8):
         out = tmp_path / f"run-{seed}"
         with StubServer(random_script(seed)) as server:
             why, plan, _ = runs.run(out, made, server.url, target=12)
@@ -132,6 +140,12 @@ def uninterrupted(tmp_path_factory):
     return documents(folder)
 
 
+@pytest.fixture(scope="module")
+def forks(uninterrupted):
+    with Forks("tests.data_gen.killed") as made:
+        yield made
+
+
 def in_process(folder, url) -> dict:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(killed.Processes.__init__, "__defaults__", (1,))
@@ -140,13 +154,11 @@ def in_process(folder, url) -> dict:
 
 
 @pytest.mark.parametrize(("point", "n"), POINTS, ids=[f"{point} {n}" for point, n in POINTS])
-def test_killed_at_any_point_and_resumed_the_documents_are_the_same(tmp_path, uninterrupted, point, n):
+def test_killed_at_any_point_and_resumed_the_documents_are_the_same(tmp_path, uninterrupted, forks, point, n):
     """I6, and I1 to I3 over both processes together."""
     runs.recipe(tmp_path)
     with StubServer(SCRIPT) as server:
-        command = [sys.executable, "-m", "tests.data_gen.killed", str(tmp_path), server.url, point, str(n)]
-        died = subprocess.run(command, capture_output=True, text=True, timeout=120)
-        assert died.returncode == -9, died.stderr[-2000:]
+        assert forks.code(str(tmp_path), server.url, point, n) == -signal.SIGKILL
         manifest = in_process(tmp_path, server.url)
         server.settle()
         assert manifest["stopped"] == DONE

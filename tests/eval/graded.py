@@ -1,5 +1,7 @@
 """Grades of simulated studies."""
 
+import functools
+
 import numpy as np
 
 from eval.records import Grade
@@ -17,15 +19,16 @@ def study(rng, prompts, completions, repeats, *, mean=6.0, sd=(1.0, 1.5, 0.8), p
     return mean + a[:, None, None] + b + rng.normal(0, sd[2], (prompts, completions, repeats))
 
 
+@functools.cache
+def _layout(P: int, C: int, R: int) -> tuple[tuple[str, ...], tuple[str, ...], np.ndarray, np.ndarray]:
+    """All of a study's `Scores` but the scores; thousands of studies have the same."""
+    prompts = tuple(f"p{p:03}" for p in range(P))
+    completions = tuple(f"{p}c{c:03}" for p in prompts for c in range(C))
+    return prompts, completions, np.repeat(np.arange(P), C), np.repeat(np.arange(P * C), R)
+
+
 def as_scores(y_PxCxR: np.ndarray) -> Scores:
-    P, C, R = y_PxCxR.shape
-    return Scores(
-        tuple(f"p{p:03}" for p in range(P)),
-        tuple(f"p{p:03}c{c:03}" for p in range(P) for c in range(C)),
-        np.repeat(np.arange(P), C),
-        np.repeat(np.arange(P * C), R),
-        y_PxCxR.ravel(),
-    )
+    return Scores(*_layout(*y_PxCxR.shape), y_PxCxR.ravel())
 
 
 def as_grades(y_PxCxR: np.ndarray, model="m", judge="j", dimension="grammar") -> list[Grade]:

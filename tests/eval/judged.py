@@ -1,6 +1,5 @@
-"""A judging that kills itself: python -m tests.eval.judged FOLDER URL MODE POINT N: at the N-th time POINT is reached."""
+"""A judging that kills itself, at the n-th time that a point is reached; for `tests.forks`."""
 
-import sys
 from pathlib import Path
 
 from data_gen import limiter
@@ -8,6 +7,7 @@ from eval.docket import Docket
 from eval.judge import Judging, judge_run
 from eval.judge_work import JudgeWork
 from eval.records import Grade
+from tests.data_gen.batch_world import warm as warm
 from tests.data_gen.killed import Point, arm
 from tests.eval import judges
 
@@ -28,21 +28,21 @@ def run(folder: Path, url: str, mode: str = "calibrated") -> list[Grade]:
     return judge_run(folder / "run", order(url, mode))
 
 
-if __name__ == "__main__":
+def main(folder: str, url: str, mode: str, where: str, n: int) -> None:
     limiter.BASE, limiter.CAP = 0.004, 0.02
-    point = Point(int(sys.argv[5]))
-    if sys.argv[4].endswith("told"):
+    point = Point(n)
+    if where.endswith("told"):
         inner = JudgeWork.answered
 
         def answered(self, request, answer):
-            if sys.argv[4] == "before told":
+            if where == "before told":
                 point.reached()
             inner(self, request, answer)
-            if sys.argv[4] == "after told":
+            if where == "after told":
                 point.reached()
 
         JudgeWork.answered = answered
-    elif sys.argv[4] == "before grades":
+    elif where == "before grades":
         from eval import judge
 
         write = judge.write_lines
@@ -53,5 +53,5 @@ if __name__ == "__main__":
 
         judge.write_lines = written
     else:
-        arm(sys.argv[4], point)
-    run(Path(sys.argv[1]), sys.argv[2], sys.argv[3])
+        arm(where, point)
+    run(Path(folder), url, mode)

@@ -1,9 +1,7 @@
 """The judge's run: no grade lost, none counted twice, none asked for again, whatever goes wrong."""
 
 import dataclasses
-import os
-import subprocess
-import sys
+import signal
 from collections import Counter
 
 import pytest
@@ -21,6 +19,7 @@ from eval.records import INSTRUCT, KNOWLEDGE, Grade, read_lines
 from tests.data_gen import runs
 from tests.eval import judged, judges
 from tests.eval.judges import Judge
+from tests.forks import Forks
 from tests.openai_server import Rule, Script, StubServer, bill, random_script
 from tests.openai_server.script import ANSWERS, REFUSALS, STALE, WIRE
 from tsjax.errors import UserError
@@ -266,16 +265,33 @@ TROUBLE = Script(seed=7, latency=0.002, rules=(Rule("error_500", 0.2), Rule("res
                  Rule("no_usage", 0.1, None), Rule("wrong_schema", 0.05, None)))  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def forks():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TSJAX_TEST_KEY", KEY)
+        with Forks("tests.eval.judged") as made:
+            yield made
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """The grades of each mode, judged without a kill."""
+    whole = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TSJAX_TEST_KEY", KEY)
+        runs.short_waits(patch)
+        for mode in rubric.MODES:
+            with StubServer(TROUBLE, answer=judge()) as server:
+                whole[mode] = judged.run(tmp_path_factory.mktemp(mode), server.url, mode)
+    return whole
+
+
 @pytest.mark.parametrize(("point", "n"), POINTS, ids=[f"{point} {n}" for point, n in POINTS])
-def test_killed_at_any_point_and_resumed_the_grades_are_the_same(tmp_path, point, n):
+def test_killed_at_any_point_and_resumed_the_grades_are_the_same(tmp_path, forks, uninterrupted, point, n):
     mode = rubric.MODES[n % 2]
     with StubServer(TROUBLE, answer=judge()) as server:
-        whole = judged.run(tmp_path / "whole", server.url, mode)
-    with StubServer(TROUBLE, answer=judge()) as server:
-        command = [sys.executable, "-m", "tests.eval.judged", str(tmp_path), server.url, mode, point, str(n)]
-        died = subprocess.run(command, capture_output=True, text=True, timeout=120, env=os.environ)
-        assert died.returncode == -9, died.stderr[-2000:]
+        assert forks.code(str(tmp_path), server.url, mode, point, n) == -signal.SIGKILL
         grades = judged.run(tmp_path, server.url, mode)
         server.settle()
         check_books(tmp_path / "run", judged.order(server.url, mode), grades, server)
-    assert plain(grades) == plain(whole)
+    assert plain(grades) == plain(uninterrupted[mode])

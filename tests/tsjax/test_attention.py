@@ -1,6 +1,7 @@
 """Attention: the reference against plain loops, every kernel against the reference, and which kernel is chosen."""
 
 import dataclasses
+import functools
 import itertools
 
 import jax
@@ -49,14 +50,14 @@ class Case:
 
 
 WINDOWS, LENGTHS, KV_HEADS = (None, 33, 500), (1, 64, 200), (H, 2, 1)
-# All 16 sets of features, each with two numbers of key/value heads; the rest goes round so that every pair meets.
+# All 16 sets of features; the rest goes round so that every pair of values meets. Each case compiles two programs.
 GRID = [
-    Case(*features, KV_HEADS[(i + j) % 3], WINDOWS[i // 2 % 3], LENGTHS[(i + i // 4) % 3])
+    Case(*features, KV_HEADS[i % 3], WINDOWS[(i + i // 3) % 3], LENGTHS[(i + i // 5) % 3])
     for i, features in enumerate(itertools.product((0.0, 1.5), (False, True), (False, True), (False, True)))
-    for j in range(2)
 ]
 
 
+@functools.cache
 def run(kernel: str, case: Case, dtype=jnp.float32):
     """Output and gradients with respect to q, k, v and the sinks."""
     arrays, do = case.arrays(dtype)
@@ -88,7 +89,7 @@ def test_blocked_equals_reference(case):
         np.testing.assert_allclose(g, g_reference, atol=3e-5)
 
 
-@pytest.mark.parametrize("case", [c for c in GRID if c.T == 200][::3], ids=str)
+@pytest.mark.parametrize("case", [c for c in GRID if c.T == 200][::2], ids=str)
 def test_blocked_in_bfloat16_is_as_near_float32_as_the_reference_is(case):
     exact, blocked, plain = run("reference", case), *(run(k, case, jnp.bfloat16) for k in ("blocked", "reference"))
 
