@@ -20,7 +20,7 @@ quickstart: .venv/core
 	$(BIN)/tsjax quickstart
 
 test: .venv/dev
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 reference: .venv/dev
 	$(BIN)/python -m pytest -m reference tests/reference
@@ -33,6 +33,7 @@ peers: .venv/dev
 drill: .venv/dev
 	$(BIN)/python -m tests.kill_drill --kills 20
 	$(BIN)/python -m tests.recipe_drill --documents 100 --steps 20
+	TSJAX_TEST_SCRIPTS=400 $(BIN)/python -m pytest tests/data_gen/test_invariants.py -k random_scripts
 
 check: .venv/dev
 	$(BIN)/ruff check .

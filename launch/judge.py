@@ -132,6 +132,8 @@ def show(found: dict[str, Any], out: Path) -> None:
     if found["void"]:
         print(f"VOID: {'; '.join(failed) or 'the anchors failed'}; the judge's grades mean nothing")
     for model in found["models"]:
+        if not model["in_table"]:
+            continue  # an earlier checkpoint: the page has its curves
         grades = model.get("grades") or {}
         said, missing = [], max((one.get("missing") or 0 for one in grades.values()), default=0)
         for name in found["dimensions"]:
