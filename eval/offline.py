@@ -52,7 +52,8 @@ def offline(
     """{"model", "metrics": {name: {"mean", "se", "n", "sees", "blind"}}, "per_completion": [{"completion", name: value}],
     "marks": [{"prompt", "completion", "k", "family", "mark"}], "marking": `marking.totals`, "missing": {name: why}}.
 
-    mean and se: prompts are the unit; n: completions with a value. `prompts`: for what instruct prompts ask for, and for
+    mean and se: prompts are the unit; n: completions with a value. Where there are beginnings of stories, instructed
+    texts count in what instructions ask for alone. `prompts`: for what instruct prompts ask for, and for
     the accepted and rejected continuations. `reference`: another model than the one that wrote these. The marks are of
     texts; `marking.mark_prompts` marks the model itself. UserError unless all completions are of one model.
     """
@@ -70,7 +71,9 @@ def offline(
                 rows[n][name] = value
                 sees[name] = texts
 
-    stories = {n: _passage(one) for n, one in enumerate(completions) if one.kind in (STORY, INSTRUCT)}
+    kinds = {one.kind for one in completions}
+    of = STORY if STORY in kinds else INSTRUCT  # never both in one mean: they are not asked the same
+    stories = {n: _passage(one) for n, one in enumerate(completions) if one.kind == of}
     for name, (measure, seen, blind) in _PASSAGE.items():
         put(name, {n: measure(passage) for n, passage in stories.items()}, (seen, blind))
     for name, (measure, seen, blind) in _STORY.items():
@@ -83,10 +86,9 @@ def offline(
     if reference is None:
         missing |= dict.fromkeys(_REFERENCE, "no reference model was given")
     else:
-        for name, values, texts in _likelihoods(
-            reference, [Passage(one.prompt, one.text) for one in completions], seed
-        ):
-            put(name, dict(enumerate(values)), texts)
+        given = [Passage(completions[n].prompt, completions[n].text) for n in stories]
+        for name, values, texts in _likelihoods(reference, given, seed):
+            put(name, dict(zip(stories, values, strict=True)), texts)
     marks = [
         {"prompt": one.prompt_id, "completion": one.id, "k": one.k, "family": one.kind,
          "mark": marking.mark_text(by_id[one.prompt_id], one.text)}

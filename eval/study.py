@@ -168,14 +168,10 @@ class Study:
         rows: list[dict[str, Any]] = []
         by_model = self._by_model()
         for model, texts in by_model.items():
-            stories, others = ([one for one in texts if (one.kind in STORIES) == side] for side in (True, False))
-            found = offline.offline(stories or others, prompts, scorer)
-            if stories and others:
-                marked = offline.offline(others, prompts)
-                found |= {key: marked[key] for key in ("marks", "marking")}
+            found = offline.offline(texts, prompts, scorer)
             # Two kinds together would be more diverse than either.
-            alike = [one for one in stories if one.kind == STORY] or stories
-            more = diversity.diversity(model, [one.text for one in alike])
+            alike = [[one.text for one in texts if one.kind == kind] for kind in STORIES]
+            more = diversity.diversity(model, alike[0] or alike[1])
             found["metrics"] |= more["metrics"]
             found["missing"] |= more["missing"]
             metrics.append(found)

@@ -58,6 +58,12 @@ def test_means_weigh_prompts_equally():
     assert metric["mean"] == pytest.approx(((one + two) / 2 + three) / 2) and metric["n"] == 3
 
 
+def test_instructed_texts_change_no_metric_of_stories():
+    alone, both = offline(STORIES)["metrics"], offline([*STORIES, *OTHERS], [MARKED, ASKED])["metrics"]
+    assert {name: both[name] for name in alone} == alone and both["required_words"]["mean"] == 1
+    assert offline(OTHERS[-1:], [ASKED])["metrics"]["clean_sentences"]["n"] == 1  # no stories: of the instructed ones
+
+
 def test_each_kind_has_its_own_metrics():
     found = offline([*STORIES, *OTHERS], [MARKED, ASKED])
     story, knowledge, instruct = (found["per_completion"][n] for n in (0, 3, 5))
