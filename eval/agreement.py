@@ -1,4 +1,4 @@
-"""How far judges agree: Krippendorff's alpha, quadratic-weighted kappa, Spearman, Kendall, mean absolute error."""
+"""How far judges agree: Krippendorff's alpha, quadratic-weighted kappa, Spearman, mean absolute error."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -39,11 +39,6 @@ def spearman(a_U: np.ndarray, b_U: np.ndarray) -> float:
     if len(a_U) < 2 or np.ptp(a_U) == 0 or np.ptp(b_U) == 0:
         return float("nan")
     return float(np.corrcoef(stats.rankdata(a_U), stats.rankdata(b_U))[0, 1])
-
-
-def kendall_tau(a_U: np.ndarray, b_U: np.ndarray) -> float:
-    """Kendall's tau-b, which allows for ties; NaN where one of them is constant."""
-    return float(stats.kendalltau(a_U, b_U).statistic) if len(a_U) > 1 else float("nan")
 
 
 def agreement(grades: Sequence[Grade], dimension: str) -> list[dict[str, Any]]:

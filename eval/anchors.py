@@ -249,7 +249,7 @@ def check(grades: Iterable[Grade], anchors: Sequence[Anchor]) -> AnchorVerdict:
 def tau(dimension: str, means: Mapping[Anchor, Mapping[str, float]]) -> float | None:
     """Pairs of anchors that are graded in the expected order less those that are not, of all with an expected order.
 
-    Not `eval.agreement.kendall_tau`: tau-b takes two judges alike, so it also counts the pairs that the expected order
+    Not Kendall's tau-b, which takes two judges alike, and so also counts the pairs that the expected order
     leaves open, where a judge is free to grade differently and no noisy judge gives ties. Here they do not count, and a tie
     of the judge counts as neither. Where the expected order is one of ranks that is Somers' D of the grades. None without
     pairs.

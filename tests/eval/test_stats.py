@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from eval.agreement import agreement, kendall_tau, krippendorff_alpha, quadratic_kappa, spearman
+from eval.agreement import agreement, krippendorff_alpha, quadratic_kappa, spearman
 from eval.intervals import bootstrap_interval, t_interval, worst_case
 from eval.paired import EXACT, differences, holm, sign_flip_p
 from eval.records import Completion
@@ -203,8 +203,7 @@ def test_rank_correlations():
     rng = np.random.default_rng(7)
     a, b = rng.integers(0, 6, 60).astype(float), rng.integers(0, 6, 60).astype(float)
     assert spearman(a, b) == pytest.approx(scipy_stats.spearmanr(a, b).statistic)
-    assert kendall_tau(np.array([1, 2, 3, 4]), np.array([1, 2, 4, 3])) == pytest.approx(4 / 6)
-    assert np.isnan(spearman(a, np.ones(60))) and np.isnan(kendall_tau(a, np.ones(60)))
+    assert np.isnan(spearman(a, np.ones(60)))
 
 
 def test_agreement_of_two_judges():
