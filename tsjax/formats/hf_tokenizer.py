@@ -97,16 +97,17 @@ def foreign(folder: Path, hf: dict[str, Any], path: Path | None = None) -> Token
     rows, path = hf["vocab_size"], path or folder
     if path.is_dir() and (path / HuggingFace.file).is_file():
         path = path / HuggingFace.file
-    said = _said(folder / "tokenizer_config.json")
-    if path.name == HuggingFace.file and said:
-        tokenizer: Tokenizer = _named(path, said)
-    else:
-        tokenizer = load(path)
-    tokenizer = fitted(tokenizer, rows)
+    tokenizer = fitted(read(path, folder), rows)
     ends = hf.get("eos_token_id")
     if ends is not None and tokenizer.eos not in (ends if isinstance(ends, list) else [ends]):
         print(f"warning: {path}: texts end with id {tokenizer.eos}, config.json says eos_token_id {ends}", file=sys.stderr)
     return tokenizer
+
+
+def read(path: Path, folder: Path) -> Tokenizer:
+    """The tokenizer in a file; a tokenizer.json with a note where it needs one, from the folder's tokenizer_config.json."""
+    said = _said(folder / "tokenizer_config.json") if path.name == HuggingFace.file else {}
+    return _named(path, said) if said else load(path)
 
 
 def _said(path: Path) -> dict[str, str]:

@@ -21,7 +21,7 @@ from tsjax.config import Config, resolve
 from tsjax.errors import UserError
 from tsjax.formats import fold, hf_card, hf_config, hf_tokenizer, hf_weights
 from tsjax.model_config import ModelConfig, check_model
-from tsjax.tokenizer import Tokenizer, load
+from tsjax.tokenizer import Tokenizer
 from tsjax.trained import Trained
 
 FORMAT, OURS = "tsjax model 1", "tsjax.json"
@@ -148,9 +148,7 @@ def read_ours(folder: Path) -> dict[str, Any] | None:
 
 def _our_tokenizer(folder: Path, ours: dict[str, Any]) -> Tokenizer:
     file, expected = Path(str(ours["tokenizer"].get("file"))).name, str(ours["tokenizer"].get("fingerprint"))
-    words = load(folder / file)
-    if words.fingerprint != expected and (folder / "tokenizer_config.json").exists():
-        words = hf_tokenizer.foreign(folder, {"vocab_size": words.vocab_size}, folder / file)  # with its note
+    words = hf_tokenizer.read(folder / file, folder)
     if words.fingerprint != expected:
         raise UserError(expected=f"tokenizer {expected[:12]}, with which the model was trained",
                         found=f"{words.fingerprint[:12]} in {folder / file}", todo="put the right file back")  # fmt: skip
