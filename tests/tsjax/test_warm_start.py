@@ -71,7 +71,8 @@ def test_a_resumed_run_does_not_look_at_it_again(finished, tmp_path):
 
 def test_lanes_begin_with_the_same_weights(finished, tmp_path):
     source, config = finished
-    configs = [tuned(config, source, optimizer=dataclasses.replace(config.optimizer, learning_rate=rate)) for rate in (1e-3, 3e-3)]
+    rates = [dataclasses.replace(config.optimizer, learning_rate=rate) for rate in (1e-3, 3e-3)]
+    configs = [tuned(config, source, optimizer=optimizer) for optimizer in rates]
     assert train_lanes(configs, [tmp_path / "a", tmp_path / "b"], quiet=True)
     assert first_loss(tmp_path / "a") == first_loss(tmp_path / "b") < first_loss(source) - 0.3
 

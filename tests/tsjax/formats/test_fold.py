@@ -29,7 +29,7 @@ def test_a_family_of_its_own_needs_no_fold(name):
     config = CONFIGS[name]
     family = fold.family_of(config)
     assert name.startswith(family)
-    folded, arrays, notes = fold.fold(config, trained(config).params, family)
+    _, arrays, notes = fold.fold(config, trained(config).params, family)
     assert notes == []
     before = trained(config).params
     assert all((arrays[name] == before[name]).all() for name in before) and arrays.keys() == before.keys()

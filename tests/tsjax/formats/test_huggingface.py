@@ -101,7 +101,8 @@ def test_a8_buffers_and_a_head_that_repeats_the_embedding(tmp_path):
     given = trained(CONFIGS["gpt_neo"])
     write_hf(given, tmp_path / "m")
     head = np.asarray(given.params["embedding"])
-    masks = {f"transformer.h.{i}.attn.attention.{n}": np.ones((1, 1, 4, 4), bool) for i in range(4) for n in ("bias", "masked_bias")}
+    names = [f"transformer.h.{i}.attn.attention.{n}" for i in range(4) for n in ("bias", "masked_bias")]
+    masks = {name: np.ones((1, 1, 4, 4), bool) for name in names}
     resaved(tmp_path / "m", lambda t: t.update(masks, **{"lm_head.weight": head}))
     assert same(open_hf(tmp_path / "m").params, given.params)
     resaved(tmp_path / "m", lambda t: t.update({"lm_head.weight": head + 1e-6}))

@@ -43,7 +43,7 @@ def test_t4_the_ids_of_the_greedy_matcher(kind):
 def test_what_no_token_fits_is_an_error_there_too():
     words = tokenizer("words")
     assert UNKNOWN in words.encode(["a ☃ b"])[0]
-    with pytest.raises(Exception, match="UNK|unk"):
+    with pytest.raises(Exception, match=r"(?i)unk"):
         theirs(words).encode("a ☃ b")
 
 
