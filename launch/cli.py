@@ -106,7 +106,9 @@ def make_parser() -> Parser:
     p = verb("export", "A run's model in a form that other programs read.", exporting.EXAMPLE, computes=True)
     exporting.export_arguments(p)
 
-    p = verb("import", "A model from elsewhere as a run, which every other verb takes.", importing.EXAMPLE, computes=True)
+    p = verb(
+        "import", "A model from elsewhere as a run, which every other verb takes.", importing.EXAMPLE, computes=True
+    )
     importing.import_arguments(p)
 
     p = verb("eval", "Loss of a trained run over the validation split of a shard folder.",
@@ -244,7 +246,10 @@ def run_verb(arguments: argparse.Namespace, overrides: list[str]) -> int:
                 from tsjax.run import Run
 
                 overrides = [*overrides, f"--config.train.init={arguments.init}"]
-                spec, name = spec or to_config_dict(Run(arguments.init).config()), name or f"{arguments.init.name}-tuned"
+                spec, name = (
+                    spec or to_config_dict(Run(arguments.init).config()),
+                    name or f"{arguments.init.name}-tuned",
+                )
             configs = lane_configs(spec, overrides, arguments.lanes)
             leads = processes.join(arguments, stop)
             from tsjax.train import train_lanes

@@ -51,7 +51,9 @@ def export_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--step", type=int, help="the checkpoint of that step (default: the newest)")
     p.add_argument("--verify", action="store_true", help="read it again and compare logits; fails above the tolerance")
     g = p.add_argument_group("hf")
-    g.add_argument("--family", default="", choices=("gpt_neo", "gpt2", "llama"), help="default: the nearest to the config")
+    g.add_argument(
+        "--family", default="", choices=("gpt_neo", "gpt2", "llama"), help="default: the nearest to the config"
+    )
     g.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"), help="of the weights")
     g.add_argument("--without-tokenizer", action="store_true", help="leave tokenizer.json out, where it can't be one")
 
@@ -94,7 +96,9 @@ def _evaluation(run: "Run", step: int | None) -> dict[str, Any] | None:
     try:
         rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
     except ValueError as error:
-        raise UserError(expected=f"JSON lines in {path}", found=str(error), todo="continue the run, which mends it") from error
+        raise UserError(
+            expected=f"JSON lines in {path}", found=str(error), todo="continue the run, which mends it"
+        ) from error
     found = [row for row in rows if row.get("kind") == "valid" and row.get("step") == step]
     names = ("loss", "standard_error", "bits_per_byte", "documents", "tokens")
     return {name: found[-1][name] for name in names} if found else None

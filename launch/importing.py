@@ -50,7 +50,9 @@ def import_model(arguments: argparse.Namespace) -> None:
     from tsjax.formats.imported import write_run
 
     if not arguments.path.exists():
-        raise UserError(expected="a model on this machine", found=f"nothing at {arguments.path}", todo="download it first")
+        raise UserError(
+            expected="a model on this machine", found=f"nothing at {arguments.path}", todo="download it first"
+        )
     name = arguments.format or recognised(arguments.path)
     trained, known = FORMATS[name](arguments.path, arguments.tokenizer)
     out = write_run(trained, arguments.out, {"format": name, "name": arguments.path.absolute().name, **known})

@@ -36,7 +36,9 @@ def new_folder(path: Path) -> Iterator[Path]:
     """
     path = Path(path).absolute()
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise UserError(expected=f"a new folder, or an empty one, at {path}", found="something there", todo="choose another")
+        raise UserError(
+            expected=f"a new folder, or an empty one, at {path}", found="something there", todo="choose another"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)

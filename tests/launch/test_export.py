@@ -41,10 +41,15 @@ def test_a_run_goes_out_and_comes_back(tsjax, run, tmp_path):
     assert f"{result['loss']:.4f}" in (tmp_path / "again" / "README.md").read_text()  # measured once, still true
     code, out, _ = tsjax("sample", tmp_path / "back", "--prompt", "Once", "--max-new", 4)
     assert code == 0 and out.startswith("Once")
+    one_line(*tsjax("eval", tmp_path / "back")[::2], "--data")
+    code, out, err = tsjax("eval", tmp_path / "back", "--data", open_trained(run).config.data.path)
+    assert code == 0 and abs(json.loads(out)["loss"] - result["loss"]) < 1e-5, err
 
 
 def test_an_earlier_step_and_other_numbers(tsjax, run, tmp_path):
-    code, out, _ = tsjax("export", run, "--to", "hf", "--step", 6, "--dtype", "bfloat16", "--out", tmp_path / "m", "--verify")
+    code, out, _ = tsjax(
+        "export", run, "--to", "hf", "--step", 6, "--dtype", "bfloat16", "--out", tmp_path / "m", "--verify"
+    )
     assert code == 0 and "to the run's own weights" in out
     assert json.loads((tmp_path / "m" / "tsjax.json").read_text())["step"] == 6
     row = next(
@@ -105,5 +110,7 @@ def test_fine_tuning_of_an_imported_model(tsjax, run, shard_folder, tmp_path):
 
 def test_other_shards_are_refused(tsjax, shard_folder, tmp_path):
     write_run(trained(CONFIGS["llama"], tokenizer("byte-bpe")), tmp_path / "run", {})
-    code, _, err = tsjax("train", f"--init={tmp_path / 'run'}", f"--config.data.path={shard_folder}", "--run", tmp_path / "new")
+    code, _, err = tsjax(
+        "train", f"--init={tmp_path / 'run'}", f"--config.data.path={shard_folder}", "--run", tmp_path / "new"
+    )
     one_line(code, err, "--tokenizer", str(tmp_path / "run"))

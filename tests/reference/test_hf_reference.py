@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.tsjax.formats.test_transformers import agree, loaded, their_logits
+from tests.tsjax.formats.in_transformers import agree, loaded, their_logits
 from tsjax import families
 from tsjax.config import Config, ModelConfig
 from tsjax.flops import count_parameters
@@ -33,7 +33,8 @@ def craftgpt(shared):
     names = {"attention_norm.scale": "ln_1", "mlp_norm.scale": "ln_2", "attention.query.kernel": "wq",
              "attention.key.kernel": "wk", "attention.value.kernel": "wv", "attention.out.kernel": "wo",
              "mlp.up.kernel": "mlp_up", "mlp.down.kernel": "mlp_down"}  # fmt: skip
-    params = {"embedding": theirs["wte"], "position": theirs["wpe"], "norm.scale": theirs["ln_f"], "unembedding": theirs["lm_head"]}
+    params = {"embedding": theirs["wte"], "position": theirs["wpe"], "norm.scale": theirs["ln_f"]}
+    params["unembedding"] = theirs["lm_head"]
     for layer in range(6):
         params |= {f"blocks.{layer}.{ours}": value.T if value.ndim == 2 else value
                    for ours, name in names.items() if (value := named(theirs, layer, name)) is not None}  # fmt: skip
@@ -42,7 +43,9 @@ def craftgpt(shared):
 
 
 def named(theirs, layer: int, name: str):
-    return next(theirs[key] for key in theirs.files if key in (f"h{layer}.{name}", f"h{layer}_{name}", f"h{layer}/{name}"))
+    return next(
+        theirs[key] for key in theirs.files if key in (f"h{layer}.{name}", f"h{layer}_{name}", f"h{layer}/{name}")
+    )
 
 
 def test_a7_parameter_counts(stories260k, craftgpt):
@@ -71,7 +74,8 @@ def test_stories260k_in_transformers(stories260k, shared, tmp_path):
     out = theirs.generate(torch.tensor([[1]]), do_sample=False, max_new_tokens=199, eos_token_id=2, pad_token_id=0)
     greedy = expected["greedy_ids_from_bos"]
     assert out[0].tolist()[: len(greedy)] == greedy
-    assert tokenizer.decode(out[0], skip_special_tokens=True).startswith("Once upon a time, there was a little girl named Lily.")
+    text = tokenizer.decode(out[0], skip_special_tokens=True)
+    assert text.startswith("Once upon a time, there was a little girl named Lily.")
 
 
 def test_t4_craftgpts_words(craftgpt):

@@ -15,14 +15,13 @@ def card(trained: Trained, name: str, family: str, notes: list[str], about: dict
     model, parameters = trained.config.model, count_parameters(trained.config.model)
     heads, kv_heads, head_dim = head_shape(model)
     chat = "assistant" in trained.tokenizer.markers
-    prompt = next(iter(trained.config.sample.prompts), "")
+    prompt = next(filter(None, trained.config.sample.prompts), "Once")
     header: dict[str, Any] = {
-        "language": "en",
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
         "tags": ["tsjax", family],
     }
-    if prompt and not chat:
+    if not chat:
         header["widget"] = [{"text": prompt}]
     measured, rows = about.get("measured"), []
     if measured:
@@ -43,7 +42,9 @@ def card(trained: Trained, name: str, family: str, notes: list[str], about: dict
         f"A small language model of the family {family}, written by tsjax.",
         "| | |\n| --- | --- |\n" + "\n".join(f"| {what} | {value} |" for what, value in shape),
         "## Measured",
-        "\n".join(["| on the validation split | |", "| --- | --- |", *rows] if rows else ["Nothing, of these weights."]),
+        "\n".join(
+            ["| on the validation split | |", "| --- | --- |", *rows] if rows else ["Nothing, of these weights."]
+        ),
         "## Use",
         _use(prompt, chat),
         "A text begins with BOS, which the tokenizer puts there, and ends at one of the ids in `generation_config.json`. "

@@ -109,11 +109,8 @@ def _name(names: dict[str, str], mlp: str) -> str:
 
 
 def generation_config(sample: SampleConfig, tokenizer: Tokenizer) -> dict[str, Any]:
-    """generation_config.json: how the run samples, and every id at which a text ends.
-
-    BOS is one of those: where no text ends in EOS (llama2.c), the next one's BOS is the only sign.
-    """
-    ends = sorted({*stops(tokenizer), tokenizer.bos})
+    """generation_config.json: how the run samples, and every id at which a text ends."""
+    ends = sorted(stops(tokenizer))
     data: dict[str, Any] = {
         "bos_token_id": tokenizer.bos,
         "eos_token_id": ends if len(ends) > 1 else ends[0],
@@ -139,7 +136,9 @@ class _Fields:
         if kind is float and type(value) is int:
             value = float(value)
         if type(value) is not kind or (isinstance(value, int) and kind is int and value < 1):
-            expected = f"{name} in config.json as a number above 0" if kind in (int, float) else f"{name} in config.json"
+            expected = (
+                f"{name} in config.json as a number above 0" if kind in (int, float) else f"{name} in config.json"
+            )
             raise UserError(expected=expected, found=repr(value), todo="mend the file")
         return value
 

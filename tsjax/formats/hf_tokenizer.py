@@ -89,18 +89,20 @@ def _marker_is_bos(tokenizer: Tokenizer) -> bool:
 
 
 def foreign(folder: Path, hf: dict[str, Any], path: Path | None = None) -> Tokenizer:
-    """The tokenizer of a folder that somebody else wrote (or that at `path`), with as many ids as the model has rows.
+    """The tokenizer of a folder that somebody else wrote (or that at `path`), with an id for each row of the model.
 
-    What begins and ends a text is what tokenizer_config.json says, where it is said. Rows that the tokenizer has no
-    token for get one that no text gives. UserError if it has more tokens than the model has rows.
+    What begins and ends a text is what the tokenizer_config.json beside it says, where it is said. Rows that have no token
+    get one that no text gives. UserError if there are more tokens than rows.
     """
     rows, path = hf["vocab_size"], path or folder
     if path.is_dir() and (path / HuggingFace.file).is_file():
         path = path / HuggingFace.file
-    tokenizer = fitted(read(path, folder), rows)
+    tokenizer = fitted(read(path, path.parent), rows)
     ends = hf.get("eos_token_id")
     if ends is not None and tokenizer.eos not in (ends if isinstance(ends, list) else [ends]):
-        print(f"warning: {path}: texts end with id {tokenizer.eos}, config.json says eos_token_id {ends}", file=sys.stderr)
+        print(
+            f"warning: {path}: texts end with id {tokenizer.eos}, config.json says eos_token_id {ends}", file=sys.stderr
+        )
     return tokenizer
 
 
@@ -125,7 +127,9 @@ def _named(path: Path, said: dict[str, str]) -> HuggingFace:
     """The tokenizer.json at `path`, with a note of what begins and ends a text where that can't be told without."""
     try:
         tokenizer = HuggingFace.load(path)
-        if said.get("bos") in (None, *tokenizer.pieces([tokenizer.bos])) and said["eos"] in tokenizer.pieces([tokenizer.eos]):
+        if said.get("bos") in (None, *tokenizer.pieces([tokenizer.bos])) and said["eos"] in tokenizer.pieces(
+            [tokenizer.eos]
+        ):
             return tokenizer
     except UserError:
         pass  # perhaps for want of the note

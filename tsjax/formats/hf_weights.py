@@ -95,7 +95,9 @@ def from_tensors(config: ModelConfig, tensors: Arrays, family: str, unbiased: tu
             value = _float32(theirs, tensors[theirs])
             value = value.T if _turned(ours[0], family) else value
         if value.shape != expected:
-            raise _wrong(f"{theirs} of {' x '.join(map(str, expected))}, ours turned as the config says", str(value.shape))
+            raise _wrong(
+                f"{theirs} of {' x '.join(map(str, expected))}, ours turned as the config says", str(value.shape)
+            )
         ends = np.cumsum([shapes[name].shape[-1] for name in ours])[:-1]
         params |= dict(zip(ours, map(np.ascontiguousarray, np.split(value, ends, axis=-1)), strict=True))
         seen.add(theirs)

@@ -116,9 +116,14 @@ def open_hf(path: Path, tokenizer: Path | None = None) -> Trained:
     check_model(found)
     family = hf["model_type"]
     unbiased = tuple(
-        part for part, key in (("attention", "attention_bias"), ("mlp", "mlp_bias")) if family == "llama" and not hf.get(key)
+        part
+        for part, key in (("attention", "attention_bias"), ("mlp", "mlp_bias"))
+        if family == "llama" and not hf.get(key)
     )
     arrays = hf_weights.from_tensors(found, hf_weights.read_tensors(folder), family, unbiased)
+    if ours and tokenizer:
+        raise UserError(expected=f"no other tokenizer for {folder}, which has its own ({OURS})", found=str(tokenizer),
+                        todo="leave it out")  # fmt: skip
     if ours:
         words = _our_tokenizer(folder, ours)
         config = resolve(ConfigDict(ours["config"]))
@@ -140,7 +145,11 @@ def read_ours(folder: Path) -> dict[str, Any] | None:
     if not (folder / OURS).exists():
         return None
     ours = _json(folder / OURS)
-    if ours.get("format") != FORMAT or not isinstance(ours.get("config"), dict) or not isinstance(ours.get("tokenizer"), dict):
+    if (
+        ours.get("format") != FORMAT
+        or not isinstance(ours.get("config"), dict)
+        or not isinstance(ours.get("tokenizer"), dict)
+    ):
         raise UserError(expected=f"{FORMAT!r} in {folder / OURS}", found=repr(ours.get("format")),
                         todo="import it with the version of tsjax that wrote it, or remove that file")  # fmt: skip
     return ours
@@ -176,4 +185,3 @@ def _json(path: Path) -> dict[str, Any]:
                         todo="give the folder that save_pretrained wrote") from error  # fmt: skip
     except ValueError as error:
         raise UserError(expected=f"JSON in {path}", found=str(error)[:200], todo="copy the file again") from error
-

@@ -66,5 +66,3 @@ def trained(config: ModelConfig, words: Tokenizer | None = None, seed: int = 0, 
     config = dataclasses.replace(config, vocab_size=words.vocab_size)
     sample = SampleConfig(temperature=0.7)
     return Trained(Config(model=config, sample=sample), random_params(config, seed), words, fields.get("step", 12))
-
-

@@ -205,7 +205,9 @@ def test_rounded_weights(dtype, tmp_path):
     assert same(back.params, huggingface.stored(given, "", dtype)[0].params)
     assert 0 < verify.difference(given, back).largest < 0.5
     write_hf(back, tmp_path / "again", dtype=dtype)
-    assert (tmp_path / "m" / "model.safetensors").read_bytes() == (tmp_path / "again" / "model.safetensors").read_bytes()
+    assert (tmp_path / "m" / "model.safetensors").read_bytes() == (
+        tmp_path / "again" / "model.safetensors"
+    ).read_bytes()
 
 
 def test_weights_too_large_for_float16_are_refused(tmp_path):
@@ -241,7 +243,15 @@ def test_the_card_has_the_numbers_it_is_given_and_no_others(tmp_path):
     measured = {"loss": 1.2345, "standard_error": 0.0067, "bits_per_byte": 0.4567, "documents": 89, "tokens": 4321}
     write_hf(given, tmp_path / "m", about={"measured": measured, "data": "feedc0ffee" * 4})
     text = (tmp_path / "m" / "README.md").read_text()
-    for part in ("1.2345 ± 0.0067", "0.4567", "| 89 |", "4,321", "feedc0ffee", "model-index", "library_name: transformers"):
+    for part in (
+        "1.2345 ± 0.0067",
+        "0.4567",
+        "| 89 |",
+        "4,321",
+        "feedc0ffee",
+        "model-index",
+        "library_name: transformers",
+    ):
         assert part in text
     assert json.loads((tmp_path / "m" / "tsjax.json").read_text())["measured"] == measured
 

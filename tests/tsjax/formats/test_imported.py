@@ -26,7 +26,9 @@ def test_the_same_weights_bit_for_bit(step, ema, tmp_path):
     assert all(np.asarray(back.params[n]).tobytes() == np.asarray(v).tobytes() for n, v in given.params.items())
     assert back.tokenizer.fingerprint == given.tokenizer.fingerprint
     assert Run(tmp_path / "run").manifest()["imported_from"] == {"format": "test", "data": "feed"}
-    (row,) = complete_texts(back.config, back.params, back.tokenizer, ["Once"], max_new=4, sampler=make_sampler(back.config))
+    (row,) = complete_texts(
+        back.config, back.params, back.tokenizer, ["Once"], max_new=4, sampler=make_sampler(back.config)
+    )
     assert row["prompt"] == "Once"
 
 

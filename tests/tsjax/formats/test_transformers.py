@@ -2,12 +2,16 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 
 import jax
 import numpy as np
 import pytest
+import yaml
 
 from tests.texts import awkward, chats, stories
+from tests.tsjax.formats.in_transformers import agree, loaded, their_logits
 from tests.tsjax.formats.models import CONFIGS, FOLDED, tokenizer, trained
 from tsjax import decode
 from tsjax.corpus import chat
@@ -19,30 +23,6 @@ from tsjax.tokenizer import UNKNOWN
 pytestmark = [pytest.mark.peers, pytest.mark.usefixtures("as_shipped")]
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
-
-
-def loaded(folder, **options):
-    """Their model, of whose keys none may be missing, left over or of another shape."""
-    model, info = transformers.AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True, **options)
-    assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")), info
-    return model.eval().float()
-
-
-def their_logits(model, tokens: np.ndarray) -> np.ndarray:
-    with torch.no_grad():
-        return model(torch.from_numpy(tokens).long()).logits.numpy()
-
-
-def agree(expected: np.ndarray, found: np.ndarray) -> float:
-    """Asserts |difference| <= T and equal argmax where the reference is clear; returns the difference over T."""
-    sigma = float(expected.std())
-    tolerance = 5e-5 * max(2.0, sigma)
-    difference = float(np.abs(expected - found).max())
-    top2 = np.sort(expected, axis=-1)[..., -2:]
-    clear = top2[..., 1] - top2[..., 0] > 1e-3
-    assert sigma > 0.3 and difference <= tolerance, (difference, tolerance)
-    assert (expected.argmax(-1) == found.argmax(-1))[clear].all()
-    return difference / tolerance
 
 
 def draw(model, rows: int = 2) -> np.ndarray:
@@ -186,7 +166,11 @@ def test_t5_a_chat_as_both_render_it(kind, tmp_path):
     words = tokenizer(kind)
     write_hf(trained(CONFIGS["llama"], words), tmp_path / "m")
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "m")
-    turns = [chat.Turn("user", "how  are you?"), chat.Turn("assistant", "i am fine."), chat.Turn("user", "good to hear")]
+    turns = [
+        chat.Turn("user", "how  are you?"),
+        chat.Turn("assistant", "i am fine."),
+        chat.Turn("user", "good to hear"),
+    ]
     messages = [{"role": turn.role, "content": turn.text} for turn in turns]
     found = theirs.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"]
     assert found == prompt_ids(words, [chat.prompt(turns)])[0]
@@ -209,3 +193,14 @@ def test_a8_old_checkpoints_with_mask_buffers(tmp_path):
     save_file(tensors, tmp_path / "m" / "model.safetensors")
     back = open_hf(tmp_path / "m")
     assert all(np.array_equal(back.params[n], v) for n, v in jax.tree.map(np.asarray, given.params).items())
+
+
+@pytest.mark.parametrize("kind", ["bpe", "chat"])
+def test_the_card_says_how_and_that_works(kind, tmp_path):
+    write_hf(trained(CONFIGS["llama"], tokenizer(kind)), tmp_path / "m")
+    text = (tmp_path / "m" / "README.md").read_text()
+    code = text.split("```python\n")[1].split("```")[0].replace("FOLDER", str(tmp_path / "m"))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and done.stdout.strip(), done.stderr
+    assert "[INST] How are you?" in done.stdout if kind == "chat" else done.stdout.startswith("Once upon a time")
+    assert yaml.safe_load(text.split("---")[1])["library_name"] == "transformers"

@@ -54,7 +54,9 @@ def test_unknown_letters_are_unk_one_by_one():
         words = WordList([*(t for t in words.tokens if t != "<unk>"), *sorted(missing), "<unk>"])
     texts = ["a ☃☃b", "☃", "été_x", "a-☃-b]^\\", *fuzz(500, "abc ☃_^]-\\é")]
     assert words.unk in words.encode(texts)[0]
-    assert [done.ids for done in theirs(words).encode_batch(texts)] == [[words.bos, *ids] for ids in words.encode(texts)]
+    assert [done.ids for done in theirs(words).encode_batch(texts)] == [
+        [words.bos, *ids] for ids in words.encode(texts)
+    ]
 
 
 def test_a_list_in_which_a_letter_may_fail_is_refused():
