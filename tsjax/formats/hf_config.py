@@ -108,14 +108,17 @@ def _name(names: dict[str, str], mlp: str) -> str:
     return next(name for name, ours in names.items() if ours == mlp)
 
 
-def generation_config(sample: SampleConfig, tokenizer: Tokenizer) -> dict[str, Any]:
-    """generation_config.json: how the run samples, and every id at which a text ends."""
+def generation_config(sample: SampleConfig, context: int, tokenizer: Tokenizer) -> dict[str, Any]:
+    """generation_config.json: how the run samples, and every id at which a text ends.
+
+    The length is that of prompt and text together: `generate` itself goes past the last position, and fails there.
+    """
     ends = sorted(stops(tokenizer))
     data: dict[str, Any] = {
         "bos_token_id": tokenizer.bos,
         "eos_token_id": ends if len(ends) > 1 else ends[0],
         "do_sample": sample.temperature > 0,
-        "max_new_tokens": sample.max_new,
+        "max_length": context,
     }
     if tokenizer.pad >= 0:
         data["pad_token_id"] = tokenizer.pad

@@ -77,7 +77,10 @@ def write_hf(
         if not (folder / tokenizer.file).exists():
             tokenizer.save(folder / tokenizer.file)
         write_json(folder / "config.json", hf_config.hf_config(config.model, family, tokenizer, dtype))
-        write_json(folder / "generation_config.json", hf_config.generation_config(config.sample, tokenizer))
+        write_json(
+            folder / "generation_config.json",
+            hf_config.generation_config(config.sample, config.model.context, tokenizer),
+        )
         arrays = {name: np.asarray(value) for name, value in held.params.items()}
         tensors = hf_weights.to_tensors(config.model, arrays, family, np.dtype(DTYPES[dtype]))
         hf_weights.write_tensors(tensors, folder / hf_weights.FILE)

@@ -275,8 +275,8 @@ def test_the_families_of_hf_config_are_those_of_fold():
 def test_generation_ends_at_bos_and_where_the_user_speaks():
     sample = trained(CONFIGS["llama"]).config.sample
     words = tokenizer("chat")
-    found = hf_config.generation_config(sample, words)
+    found = hf_config.generation_config(sample, 96, words)
     assert found["eos_token_id"] == sorted({words.bos, words.eos, words.markers["user"]})
-    assert (found["temperature"], found["top_k"], found["do_sample"]) == (0.7, 0, True)
-    greedy = hf_config.generation_config(dataclasses.replace(sample, temperature=0.0), words)
+    assert (found["temperature"], found["top_k"], found["do_sample"], found["max_length"]) == (0.7, 0, True, 96)
+    greedy = hf_config.generation_config(dataclasses.replace(sample, temperature=0.0), 96, words)
     assert "temperature" not in greedy and greedy["do_sample"] is False
