@@ -14,6 +14,7 @@ from tsjax.model_config import ModelConfig, head_shape, layer_patterns, mlp_widt
 from tsjax.samples import stops
 from tsjax.tokenizer import Tokenizer
 
+MOST = 10_000_000  # of anything that config.json counts
 CLASSES = {"gpt_neo": "GPTNeoForCausalLM", "gpt2": "GPT2LMHeadModel", "llama": "LlamaForCausalLM"}
 MLPS = {
     "gelu_new": "gelu", "gelu_pytorch_tanh": "gelu", "gelu_fast": "gelu", "gelu_python_tanh": "gelu",
@@ -138,11 +139,9 @@ class _Fields:
         value = default if value is None else value
         if kind is float and type(value) is int:
             value = float(value)
-        if type(value) is not kind or (isinstance(value, int) and kind is int and value < 1):
-            expected = (
-                f"{name} in config.json as a number above 0" if kind in (int, float) else f"{name} in config.json"
-            )
-            raise UserError(expected=expected, found=repr(value), todo="mend the file")
+        if type(value) is not kind or (isinstance(value, int) and kind is int and not 1 <= value < MOST):
+            expected = f"{name} in config.json" + (f" as a number from 1 to {MOST:,}" if kind is int else "")
+            raise UserError(expected=expected, found=repr(value)[:100], todo="mend the file")
         return value
 
     def one_of(self, name: str, names: dict[str, str], default: str) -> str:
@@ -163,7 +162,7 @@ class _Fields:
 def model_config(data: dict[str, Any]) -> ModelConfig:
     """The model that a config.json describes, class defaults filled in. UserError names a field that tsjax can't hold."""
     readers = {"gpt_neo": _of_gpt_neo, "gpt2": _of_gpt2, "llama": _of_llama}
-    if data.get("model_type") not in readers:
+    if data.get("model_type") not in list(readers):  # it may be anything
         raise UserError(expected=f"model_type in config.json among {', '.join(readers)}",
                         found=repr(data.get("model_type")), todo="import one of those")  # fmt: skip
     return ModelConfig(**readers[data["model_type"]](_Fields(data), data))
@@ -173,10 +172,13 @@ def _of_gpt_neo(read: _Fields, data: dict[str, Any]) -> dict[str, Any]:
     layers = read("num_layers", int, 24)
     try:
         types = data.get("attention_types") or [[["global", "local"], 12]]
-        expanded = data.get("attention_layers") or list(chain.from_iterable(list(kinds) * n for kinds, n in types))
+        told = data.get("attention_layers") or types
+        if told is types and sum(len(kinds) * n for kinds, n in types) == layers:  # else it may be as long as it likes
+            told = list(chain.from_iterable(list(kinds) * n for kinds, n in types))
+        expanded = [kind for kind in told if kind in ("global", "local")]
     except (TypeError, ValueError):
         expanded = []
-    if len(expanded) != layers or not set(expanded) <= {"global", "local"}:
+    if len(expanded) != layers:
         raise UserError(expected=f"attention_types in config.json, global or local for each of {layers} layers",
                         found=str(data.get("attention_layers") or data.get("attention_types"))[:100],
                         todo="mend the file")  # fmt: skip

@@ -120,7 +120,8 @@ def _said(path: Path) -> dict[str, str]:
     except (OSError, ValueError, AttributeError):
         return {}
     contents = {name: token.get("content") if isinstance(token, dict) else token for name, token in named.items()}
-    return {name: token for name, token in contents.items() if isinstance(token, str)} if contents.get("eos") else {}
+    said = {name: token for name, token in contents.items() if isinstance(token, str)}
+    return said if "eos" in said else {}
 
 
 def _named(path: Path, said: dict[str, str]) -> HuggingFace:

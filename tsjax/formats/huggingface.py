@@ -123,7 +123,11 @@ def open_hf(path: Path, tokenizer: Path | None = None) -> Trained:
         for part, key in (("attention", "attention_bias"), ("mlp", "mlp_bias"))
         if family == "llama" and not hf.get(key)
     )
-    arrays = hf_weights.from_tensors(found, hf_weights.read_tensors(folder), family, unbiased)
+    tensors = hf_weights.read_tensors(folder)
+    if found.layers > len(tensors):
+        raise UserError(expected=f"tensors for {found.layers:,} layers in {folder}, as it says", found=str(len(tensors)),
+                        todo="check that the weights and config.json belong together")  # fmt: skip
+    arrays = hf_weights.from_tensors(found, tensors, family, unbiased)
     if ours and tokenizer:
         raise UserError(expected=f"no other tokenizer for {folder}, which has its own ({OURS})", found=str(tokenizer),
                         todo="leave it out")  # fmt: skip
