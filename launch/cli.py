@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from launch import environment, generate, judge, judge_options, ordering, processes
+from launch import environment, generate, importing, judge, judge_options, ordering, processes
+from launch import export as exporting
 from tsjax.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INTERRUPTED, EXIT_REQUEUE, UserError
 from tsjax.stop import Stop
 
@@ -71,10 +72,14 @@ def make_parser() -> Parser:
     p = verb("train", "Train a run, or continue it: resuming is the default.",
              "tsjax train --config=configs/tinystories.py:1m --config.data.path=data/v2 --run runs/1m\n"
              "  tsjax train --config=configs/tinystories.py:1m --config.data.path=data/v2 --run runs/rates \\\n"
-             "    --lanes optimizer.learning_rate=1e-3,3e-3 --lanes train.seed=0,1", computes=True)  # fmt: skip
-    p.add_argument("--config", required=True, help="config file, with its argument after a colon")
+             "    --lanes optimizer.learning_rate=1e-3,3e-3 --lanes train.seed=0,1\n"
+             "  tsjax train --init=runs/1m --config.data.path=data/more --config.optimizer.learning_rate=1e-4",
+             computes=True)  # fmt: skip
+    p.add_argument("--config", help="config file, with its argument after a colon")
     p.add_argument("--config.SECTION.FIELD=VALUE", dest="overrides", action="append", default=[], help="change a field")
-    p.add_argument("--run", type=Path, help="run folder (default runs/<config name>)")
+    p.add_argument("--init", type=Path, metavar="RUN", help="begin with that run's weights (fine-tuning); without --config, "
+                   "with its config too")  # fmt: skip
+    p.add_argument("--run", type=Path, help="run folder (default runs/<config name>, or <RUN>-tuned)")
     p.add_argument("--fresh", action="store_true", help="start over; the old run is kept under another name")
     p.add_argument("--lanes", action="append", default=[], metavar="FIELD=V1,V2,...", help="train a run for each value in one "
                    "program, in folders below --run (again: every combination)")  # fmt: skip
@@ -97,6 +102,14 @@ def make_parser() -> Parser:
     p.add_argument("--min-p", type=float, default=0.0)
     p.add_argument("--seed", type=int, default=0, help="story i of all draws with (seed, i)")
     p.add_argument("--out", type=Path, help="write completions here as JSONL instead of printing them")
+
+    p = verb("export", "A run's model in a form that other programs read.", exporting.EXAMPLE, computes=True)
+    exporting.export_arguments(p)
+
+    p = verb(
+        "import", "A model from elsewhere as a run, which every other verb takes.", importing.EXAMPLE, computes=True
+    )
+    importing.import_arguments(p)
 
     p = verb("eval", "Loss of a trained run over the validation split of a shard folder, or over any texts.",
              "tsjax eval runs/1m --data data/v2\n"
@@ -181,6 +194,8 @@ def main(argv: list[str] | None = None) -> None:
         parser.error(f"{bare[0]} needs its value after an equals sign: {bare[0]}=VALUE")
     if unknown := [a for a in rest if a not in overrides]:
         parser.error(f"unknown argument {unknown[0]!r} for {arguments.verb}")
+    if arguments.verb == "train" and not (arguments.config or arguments.init):
+        parser.error("train needs --config=FILE, or --init=RUN")
     if "stock_allocator" in arguments:
         if not arguments.stock_allocator:
             environment.keep_freed_memory()
@@ -229,11 +244,21 @@ def run_verb(arguments: argparse.Namespace, overrides: list[str]) -> int:
             stop = Stop().install()
             from launch.lanes import lane_configs
 
-            configs = lane_configs(arguments.config, overrides, arguments.lanes)
+            spec, name = arguments.config, Path(arguments.config or "").name.replace(".py", "").replace(":", "-")
+            if arguments.init:
+                from tsjax.config import to_config_dict
+                from tsjax.run import Run
+
+                overrides = [*overrides, f"--config.train.init={arguments.init}"]
+                spec, name = (
+                    spec or to_config_dict(Run(arguments.init).config()),
+                    name or f"{arguments.init.name}-tuned",
+                )
+            configs = lane_configs(spec, overrides, arguments.lanes)
             leads = processes.join(arguments, stop)
             from tsjax.train import train_lanes
 
-            run = arguments.run or Path("runs") / Path(arguments.config).name.replace(".py", "").replace(":", "-")
+            run = arguments.run or Path("runs") / name
             folders = [run / name for name in configs]
             with processes.together(configs.values()):
                 results = train_lanes(
@@ -246,6 +271,10 @@ def run_verb(arguments: argparse.Namespace, overrides: list[str]) -> int:
             from launch.sample import sample
 
             sample(arguments)
+        case "export":
+            exporting.export(arguments)
+        case "import":
+            importing.import_model(arguments)
         case "eval":
             from launch.evaluation import print_loss, print_loss_of_texts
 

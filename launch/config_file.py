@@ -12,9 +12,12 @@ from tsjax.config import Config, all_names, override, resolve
 from tsjax.errors import UserError
 
 
-def load(spec: str, overrides: list[str]) -> Config:
-    """Loads a config file with its argument, applies `--config.a.b=v` flags in order, and checks the result."""
-    config = read(spec)
+def load(spec: str | ConfigDict, overrides: list[str]) -> Config:
+    """Loads a config file with its argument, applies `--config.a.b=v` flags in order, and checks the result.
+
+    A ConfigDict instead of a file stays as it is.
+    """
+    config = read(spec) if isinstance(spec, str) else spec.copy_and_resolve_references()
     for flag in overrides:
         name, equals, value = flag.removeprefix("--config.").partition("=")
         if not equals:

@@ -17,6 +17,10 @@ from tsjax.trained import open_trained
 def print_loss(folder: Path, data: Path | None) -> None:
     """One JSON object: nats/token with standard error, bits/byte, and of which step and data."""
     trained = open_trained(folder)
+    if not data and not trained.config.data.path:
+        raise UserError(
+            expected="--data, because an imported model has no shards of its own", found="none", todo="add it"
+        )
     shards = open_shards(data or Path(trained.config.data.path))
     if shards.tokenizer().fingerprint != trained.tokenizer.fingerprint:
         raise UserError(

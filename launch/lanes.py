@@ -2,12 +2,14 @@
 
 import itertools
 
+from ml_collections import ConfigDict
+
 from launch import config_file
 from tsjax.config import Config
 from tsjax.errors import UserError
 
 
-def lane_configs(spec: str, overrides: list[str], lanes: list[str]) -> dict[str, Config]:
+def lane_configs(spec: str | ConfigDict, overrides: list[str], lanes: list[str]) -> dict[str, Config]:
     """Name of its folder -> config of each lane: the product of the `lanes`, each `SECTION.FIELD=V1,V2,...`."""
     axes: dict[str, list[str]] = {}
     for text in lanes:

@@ -74,6 +74,9 @@ class TrainConfig:
         least=1,
     )
     seed: int = knob(0, "initial weights and dropout", least=0)
+    init: str = knob(
+        "", "run folder whose newest weights this run begins with (fine-tuning); empty = drawn from the seed"
+    )
     log_every: int = knob(10, "steps between rows of metrics.jsonl", least=1)
     on_nonfinite: str = knob("stop", "NaN or infinity in loss or gradient: stop (exit 70), or skip that update",
                              ("stop", "skip"))  # fmt: skip

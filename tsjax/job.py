@@ -11,6 +11,7 @@ from tsjax.optimizer import make_schedule
 from tsjax.run import Run, environment
 from tsjax.shards import Shards
 from tsjax.timetable import make_timetable
+from tsjax.warm_start import Start
 
 
 def fit_to_data(config: Config, shards: Shards) -> Config:
@@ -45,11 +46,13 @@ def check_together(runs: Sequence[Run], known: Sequence[dict[str, Any] | None]) 
                         todo="train the new ones with --lanes and --run of their own, or all again with --fresh")  # fmt: skip
 
 
-def begin(run: Run, config: Config, shards: Shards, derived: dict[str, Any], fresh: bool) -> None:
+def begin(
+    run: Run, config: Config, shards: Shards, derived: dict[str, Any], fresh: bool, start: Start | None = None
+) -> None:
     """Makes the folder a run. Only now, when nothing can be wrong any more, an old run is touched."""
     if fresh and (aside := run.set_aside()):
         print(f"--fresh: the old run is kept as {aside}")
-    run.start(config, new_manifest(config, shards, derived))
+    run.start(config, new_manifest(config, shards, derived) | ({"init": start.facts} if start else {}))
 
 
 def derive(config: Config, rates: units.Rates) -> dict[str, Any]:

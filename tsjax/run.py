@@ -99,6 +99,9 @@ class Run:
 
     def check_same(self, config: Config, data_fingerprint: str) -> None:
         """Raises UserError naming the first field in which `config` or the data differ from what the run began with."""
+        if "imported_from" in self.manifest():
+            raise UserError(expected=f"a run to continue in {self.folder}", found="an imported model, not a state of training",
+                            todo=f"train with --init={self.folder} and another --run")  # fmt: skip
         old, new = (json.loads(json.dumps(dataclasses.asdict(c))) for c in (self.config(), config))
         for section, fields in old.items():
             for key, value in fields.items():

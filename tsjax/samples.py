@@ -37,9 +37,11 @@ def prompt_ids(tokenizer: Tokenizer, prompts: Sequence[str]) -> list[list[int]]:
 
 
 def stops(tokenizer: Tokenizer) -> tuple[int, ...]:
-    """The ids at which a completion ends: EOS, and where the user would speak."""
-    user = tokenizer.markers.get("user", tokenizer.eos)
-    return (tokenizer.eos,) if user == tokenizer.eos else (tokenizer.eos, user)
+    """The ids at which a completion ends: EOS, where the user would speak, and where another document begins.
+
+    The documents of llama2.c's models end with nothing else than the next one's BOS.
+    """
+    return tuple(dict.fromkeys((tokenizer.eos, tokenizer.markers.get("user", tokenizer.eos), tokenizer.bos)))
 
 
 def make_sampler(config: Config) -> decode.Sampler:

@@ -35,6 +35,7 @@ from tsjax.shards import open_shards
 from tsjax.step import eval_params
 from tsjax.stop import Stop
 from tsjax.timetable import Timetable
+from tsjax.warm_start import begin_with, open_start
 
 IN_FLIGHT = 2  # dispatches not finished yet: enough that the device never waits for the host
 
@@ -104,6 +105,7 @@ def _train(
         for run in runs:
             print(f"{run.folder} is complete; --fresh starts it over")
         return [found["result"] for found in known]
+    start = open_start(first, tokenizer) if first.train.init and not all(known) else None
     derived = next((found["derived"] for found in known if found), None)
     if derived is None:
         if units.parse(first.train.duration)[1] == "minutes":
@@ -113,7 +115,7 @@ def _train(
         derived, *_ = [derive(config, rates) for config in configs]
     for run, config, found in zip(runs, configs, known, strict=True):
         if not found:
-            led(functools.partial(begin, run, config, shards, derived, fresh))
+            led(functools.partial(begin, run, config, shards, derived, fresh, start))
         led(functools.partial(tokenizer.save, run / tokenizer.file))
     timetable = Timetable(**{f.name: derived[f.name] for f in dataclasses.fields(Timetable)})
     total = timetable.steps
@@ -128,6 +130,8 @@ def _train(
         state = program.join([restored[0][0] if j.diverged else next(states) for j in journals])
     else:
         state, step = program.init(), 0
+        if first.train.init:
+            state = begin_with(state, start or open_start(first, tokenizer))
     saved_at: int | None = step if restored else None
     for journal in journals:
         if not journal.diverged:

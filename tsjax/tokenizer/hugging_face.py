@@ -26,6 +26,7 @@ PAIRS = (
     ("<|im_start|>", "<|im_end|>"),
     ("[CLS]", "[SEP]"),
 )
+NOTE = "tsjax"  # of ours in a file: {"bos": token, "eos": token}, where they are called otherwise or can't be told
 UNKNOWNS, PADS = ("<unk>", "[UNK]", "<|unk|>"), ("<pad>", "[PAD]", "<|pad|>")
 # One letter for each byte: those that print stand for themselves, the others are U+0100 and on, in order.
 _PRINTABLE = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
@@ -49,9 +50,9 @@ class HuggingFace:
         """`text`: a whole tokenizer.json; `name` stands in errors. UserError if unusable."""
         library = _library()
         try:
-            data = _settled(json.loads(text))
-            self.json: str = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-            self._tokenizer = library.Tokenizer.from_str(self.json)
+            data, note = _settled(json.loads(text))
+            self._tokenizer = library.Tokenizer.from_str(_text(data))
+            self.json: str = _text(data | ({NOTE: note} if note else {}))
         except Exception as e:  # the library raises Exception itself
             raise UserError(
                 expected=f"a whole tokenizer.json in {name}",
@@ -75,8 +76,9 @@ class HuggingFace:
         special: dict[str, int] = added | {
             token: ids[token] for token in usual - added.keys() if self._ids(token) != [ids[token]]
         }
+        special |= {token: ids[token] for token in note.values() if token in ids}
         found = (pair for tokens in (added, special) for pair in PAIRS if pair[1] in tokens)
-        bos, eos = next(found, ("", ""))
+        bos, eos = (note.get("bos", ""), note["eos"]) if note else next(found, ("", ""))
         self.eos: int = special.get(eos, -1)
         self.bos: int = special.get(bos, self.eos)
         if self.eos < 0:
@@ -239,20 +241,25 @@ def train(texts: Iterable[str], vocab_size: int, *, chat: bool = False) -> Huggi
     return HuggingFace(made.to_str())
 
 
-def _settled(data: Any) -> dict[str, Any]:
-    """A tokenizer.json that adds nothing to a text, cuts nothing off it, and reads only chat markers out of it."""
+def _settled(data: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    """A tokenizer.json that adds nothing to a text, cuts nothing off it, and reads only chat markers out of it; its note."""
     if not isinstance(data, dict) or not isinstance(data.get("model"), dict):
         raise ValueError("JSON without a model")
-    data = data | dict.fromkeys(("truncation", "padding", "post_processor"))
-    data["added_tokens"] = [
-        token | ({"special": False, "normalized": False} if token["content"] in MARKERS.values() else {})
-        for token in data.get("added_tokens") or []
-    ]
+    note = data.get(NOTE) or {}
+    data = {key: value for key, value in data.items() if key != NOTE}
+    data |= dict.fromkeys(("truncation", "padding", "post_processor"))
+    flags = {marker: {"special": False, "normalized": False} for marker in MARKERS.values()}
+    flags |= {token: {"special": True} for token in note.values()}
+    data["added_tokens"] = [token | flags.get(token["content"], {}) for token in data.get("added_tokens") or []]
     if merges := data["model"].get("merges"):
         # Older files write a merge as "a b"; a piece itself never holds a space.
         pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
         data["model"] = {"type": "BPE"} | data["model"] | {"merges": pairs}
-    return data
+    return data, note
+
+
+def _text(data: dict[str, Any]) -> str:
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
 
 def _keeps_all(data: dict[str, Any], ids: dict[str, int]) -> bool:

@@ -23,7 +23,7 @@ messages: Any = sentencepiece_model_pb2  # whose classes are made when it is imp
 
 SPACE = "\u2581"  # SentencePiece's own sign for a space
 MIN_VOCAB = 300  # 256 bytes, four special ids, and some letters
-NORMAL, USER_DEFINED, BYTE = 1, 4, 6  # types of pieces in a model
+NORMAL, USER_DEFINED, UNUSED, BYTE = 1, 4, 5, 6  # types of pieces in a model
 
 
 class SentencePiece:

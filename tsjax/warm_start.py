@@ -1,0 +1,70 @@
+"""Where a run begins that is not new-born: the weights of another run (`config.train.init`)."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from tsjax.config import Config
+from tsjax.errors import UserError
+from tsjax.model_config import ModelConfig, head_shape, mlp_width
+from tsjax.step import State
+from tsjax.tokenizer import Tokenizer
+from tsjax.trained import open_trained
+
+# How it is computed and learned, not what.
+FREE = ("init_std", "dropout", "attn_dropout", "dtype", "kernel", "remat", "layer_scan")
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    params: dict[str, np.ndarray]
+    facts: dict[str, Any]  # for the manifest: step of those weights, and their sha256
+
+
+def open_start(config: Config, tokenizer: Tokenizer) -> Start:
+    """The newest weights of the run `config.train.init`, for a run of `config` on shards of `tokenizer`.
+
+    UserError unless the tokenizer is that run's, and the model computes what that run's computes.
+    """
+    folder = Path(config.train.init)
+    trained = open_trained(folder)
+    if trained.tokenizer.fingerprint != tokenizer.fingerprint:
+        raise UserError(
+            expected=f"shards of tokenizer {trained.tokenizer.fingerprint[:12]}, with which {folder} was trained",
+            found=f"shards of {tokenizer.fingerprint[:12]}",
+            todo=f"prepare them with --tokenizer {folder / trained.tokenizer.file}",
+        )
+    theirs, ours = _compared(trained.config.model), _compared(config.model)
+    for name, value in theirs.items():
+        if ours[name] != value:
+            raise UserError(
+                expected=f"config.model.{name} = {value}, as the model of {folder} has", found=str(ours[name]),
+                todo="leave --config out (the run's own is taken), or give the same value",
+            )  # fmt: skip
+    params = {name: np.asarray(value) for name, value in trained.params.items()}
+    digest = hashlib.sha256()
+    for name in sorted(params):
+        digest.update(name.encode() + params[name].tobytes())
+    return Start(params, {"step": trained.step, "weights": digest.hexdigest()})
+
+
+def _compared(config: ModelConfig) -> dict[str, Any]:
+    _, kv_heads, head_dim = head_shape(config)
+    whole = dataclasses.replace(config, kv_heads=kv_heads, head_dim=head_dim, mlp_width=mlp_width(config))
+    free = FREE if "learned" in config.position else (*FREE, "context")
+    return {name: value for name, value in dataclasses.asdict(whole).items() if name not in free}
+
+
+def begin_with(state: State, start: Start) -> State:
+    """A state of step 0, of one run or of lanes, with those weights (and that average of them) instead of its own."""
+
+    def put(name: str, old: jax.Array) -> jax.Array:
+        values = np.broadcast_to(start.params[name], old.shape)  # the same for every lane
+        return jax.make_array_from_callback(old.shape, old.sharding, lambda index: values[index])
+
+    own = {part: state[part] for part in ("params", "ema") if part in state}
+    return state | {part: {name: put(name, old) for name, old in leaves.items()} for part, leaves in own.items()}
