@@ -60,9 +60,7 @@ def nearest(weights: jax.Array) -> jax.Array:
     return jnp.sign(weights) * jnp.round(size / step) * step
 
 
-def rounded(
-    config: ModelConfig, params: dict[str, jax.Array]
-) -> tuple[ModelConfig, dict[str, jax.Array]]:
+def rounded(config: ModelConfig, params: dict[str, jax.Array]) -> tuple[ModelConfig, dict[str, jax.Array]]:
     """The model of the ROMs, with gradients as if nothing had been rounded (straight-through, Bengio et al. 2013).
 
     A tied model comes back untied, because the machine's head is the embedding at another precision: the gradient of

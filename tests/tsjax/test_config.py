@@ -66,7 +66,7 @@ def test_tinystories_parameters(size):
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [("llama2c.py:260k", 260_032), ("llama2c.py:15m", 15_191_712), ("llama2c.py:42m", 41_689_600),
-     ("llama2c.py:110m", 109_529_856), ("cs336.py", 22_696_448)],
+     ("llama2c.py:110m", 109_529_856), ("cs336.py", 22_696_448), ("craftgpt.py", 4_626_480)],
 )  # fmt: skip
 def test_other_parameters(spec, expected):
     assert flops.count_parameters(config_file.load(f"configs/{spec}", []).model).total == expected
@@ -128,6 +128,7 @@ def test_every_model_field_changes_the_program():
         ("model.position=alibbi", "did you mean 'alibi'?"),
         ("model.kernel=splash", "among auto, cudnn, blocked, reference"),
         ("train.z_loss=-1", "at least 0"),
+        ("train.craftgpt=clip", "config.model.norm = 'layernorm_nobias' for config.train.craftgpt = clip"),
         ("optimizer.cooldown=5%", "config.optimizer.schedule is not wsd"),
         ("model.window=7", "no local layer"),
         ("train.accumulate=5", "divisible by config.train.accumulate"),

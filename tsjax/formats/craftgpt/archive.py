@@ -6,10 +6,11 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
 
+import jax.numpy as jnp
 import numpy as np
 
 from tsjax.errors import UserError
-from tsjax.formats.craftgpt import numbers, rom
+from tsjax.formats.craftgpt import rom
 from tsjax.formats.craftgpt.quantise import quantise
 
 FIRST = "embedding/wte_1.bin"  # by which the folder of the others is found
@@ -61,7 +62,8 @@ def of_tar(path: Path) -> tuple[dict[str, bytes], bytes | None]:
                         _wrong(path, name, wanted[name], member.size, twice=name in files)
                     files[name] = content.read()
     except (OSError, tarfile.TarError, EOFError, zlib.error) as e:
-        raise UserError(expected=f"a whole tar archive at {path}", found=str(e)[:200], todo="copy it again") from e
+        said = " ".join(str(e).split())[:200]  # it may list all kinds of archives that this is not
+        raise UserError(expected=f"a whole tar archive at {path}", found=said, todo="copy it again") from e
     for name in wanted.keys() - files.keys() - rom.TABLES.keys():
         _missing(path, name)
     return files, tokens
@@ -76,7 +78,9 @@ def of_npz(path: Path) -> tuple[rom.Numbers, bytes | None]:
     names = {"wte": "embedding", "wpe": "position", "ln_f": "norm.scale", "lm_head": "unembedding"}
     for layer in range(rom.SHAPE.layers):
         names |= {f"h{layer}.{short}": rom.matrix_name(layer, which) for short, which in _NPZ.items()}
-        names |= {f"h{layer}.ln_{n + 1}": f"blocks.{layer}.{which}_norm.scale" for n, which in enumerate(("attention", "mlp"))}
+        names |= {
+            f"h{layer}.ln_{n + 1}": f"blocks.{layer}.{which}_norm.scale" for n, which in enumerate(("attention", "mlp"))
+        }
     try:
         with zipfile.ZipFile(path) as archive:
             total = sum(entry.file_size for entry in archive.infolist())
@@ -87,7 +91,7 @@ def of_npz(path: Path) -> tuple[rom.Numbers, bytes | None]:
                 value, shape = np.asarray(arrays[short], np.float32), rom.shapes()[name]
                 if value.shape != shape:
                     raise ValueError(f"{short} of shape {value.shape} instead of {shape}")
-                params[name] = value.T if name.endswith(".kernel") else value
+                params[name] = jnp.asarray(value.T if name.endswith(".kernel") else value)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as e:
         raise UserError(
             expected=f"CraftGPT's matrices in {path}", found=" ".join(str(e).split())[:200], todo="copy it again"

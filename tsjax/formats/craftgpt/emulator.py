@@ -96,7 +96,9 @@ class Attention:
         self._heads, self._ranges = heads, ranges
         self._scale = int((1 << 26) / math.sqrt(stored["embedding"].shape[1]))
         self._table = numbers.softmax_table(numbers.ATTENTION_TABLE_BITS)
-        self.kept: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []  # keys, values: mantissas, exponents
+        self.kept: list[
+            tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+        ] = []  # keys, values: mantissas, exponents
 
     def __call__(self, x_E: np.ndarray) -> np.ndarray:
         qkv = self._qkv.times(x_E)
@@ -130,7 +132,8 @@ class Emulator:
         self._embedding, self._position = stored["embedding"], stored["position"]
         self._attention = [Attention(stored, layer, config.heads, self.ranges) for layer in range(config.layers)]
         self._mlp = [
-            [Matrix(stored[rom.matrix_name(layer, which)]) for which in ("up", "down")] for layer in range(config.layers)
+            [Matrix(stored[rom.matrix_name(layer, which)]) for which in ("up", "down")]
+            for layer in range(config.layers)
         ]
         *norms, self._norm = (Norm(stored[name], self.ranges) for name in rom.norm_names(config.layers))
         self._norms = list(zip(norms[::2], norms[1::2], strict=True))

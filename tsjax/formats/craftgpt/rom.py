@@ -77,9 +77,7 @@ TABLES = {"softmax.bin": numbers.ATTENTION_TABLE_BITS, "softmax_2.bin": numbers.
 def sizes() -> dict[str, int]:
     """Bytes of every file, the two softmax tables included."""
     wanted = shapes()
-    files = {
-        file: sum(wanted[name][-1] * (3 if _is_word(name) else 1) for name, _ in rows) for file, rows in layout()
-    }
+    files = {file: sum(wanted[name][-1] * (3 if _is_word(name) else 1) for name, _ in rows) for file, rows in layout()}
     return files | dict.fromkeys(TABLES, 3 * numbers.TABLE)
 
 
