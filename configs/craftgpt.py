@@ -18,7 +18,7 @@ from tsjax import families
 
 def get_config() -> ConfigDict:
     config = tsjax_config.default()
-    config.model.update(families.craftgpt(init_std=0.04))
+    config.model.update(families.craftgpt(init_std=0.04, norm_input_limit=2.0))
     config.data.packing = "documents"
     config.optimizer.update(learning_rate=2e-3, schedule="cosine", warmup="5%", final_fraction=0.05)
     config.train.update(duration="20_000 steps", batch_size=128, craftgpt="clip", z_loss=1e-4)

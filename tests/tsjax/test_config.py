@@ -74,6 +74,7 @@ def test_other_parameters(spec, expected):
 
 CHANGED = dict(
     vocab_size=50, context=40, width=48, layers=3, heads=2, kv_heads=2, head_dim=10, norm="layernorm", norm_eps=1e-3,
+    norm_input_limit=2.0,
     norm_position="post", position=("learned",), rope_theta=5.0, attention=("local", "global"), window=9, attn_scale="none",
     attn_soft_cap=50.0, attn_sinks=True, qk_norm=True, mlp="gelu", mlp_width=20, bias="all", tied=False, final_soft_cap=30.0,
     init_std=0.5, dropout=0.5, attn_dropout=0.5, dtype="bfloat16", kernel="reference",
