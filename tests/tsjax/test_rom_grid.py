@@ -119,3 +119,14 @@ def test_what_leaves_its_range_is_counted():
     small = params | {n: params[n] * 1e-3 for n in ("embedding", "position")}
     found = compare(TINY, small, quantise(TINY, small)[0], [list(range(17))])
     assert found["ranges"]["norm input std"]["violations"] > 0
+
+
+def test_a_smaller_residual_stream_is_the_same_model():
+    """Half the stream: the float model of the rounded numbers agrees, the machine's stream is half as large."""
+    params = jax.jit(lambda: model.init(TINY, jax.random.key(0)))()
+    params = {n: 2 * p if n.endswith("kernel") else p for n, p in rom_grid.clip(params, tied=True).items()}
+    rows = jax.random.randint(jax.random.key(3), (4, 17), 0, 40).tolist()
+    found = [compare(TINY, params, quantise(TINY, params, scale)[0], rows) for scale in (1.0, 0.5)]
+    assert abs(found[0]["rounded_nll"] - found[1]["rounded_nll"]) < 0.01
+    whole, half = (one["ranges"]["residual"] for one in found)
+    assert abs(half["most"] / whole["most"] - 0.5) < 0.02 and abs(half["least"] / whole["least"] - 0.5) < 0.02

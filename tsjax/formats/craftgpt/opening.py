@@ -40,12 +40,14 @@ def open_craftgpt(path: Path, tokenizer: Path | None = None) -> Trained:
     return Trained(Config(model=rom.SHAPE), dequantise(stored), words, None)
 
 
-def write_craftgpt(trained: Trained, out: Path, rows: Sequence[Sequence[int]] = ()) -> dict[str, Any]:
+def write_craftgpt(
+    trained: Trained, out: Path, rows: Sequence[Sequence[int]] = (), residual_scale: float = 1.0
+) -> dict[str, Any]:
     """Quantises a model into a new folder of ROM files: returns its report, which is also in `report.json`.
 
     The folder: `weights/weight_files/` with 555 files and the two softmax tables, `tokens.txt`, `report.json`. The
     report is that of `quantise`, and with `rows` of held-out ids (`comparison.held_out_rows`) that of `compare` under
-    `held_out`; the machine reads about 20 tokens a second. Coordinates of the ROMs in the world (layout.json) and the
+    `held_out`; the machine reads about 20 tokens a second. `residual_scale`: see `quantise`. Coordinates of the ROMs in the world (layout.json) and the
     keyboard belong to the build and are not written. UserError, before anything is written, where the model has
     another shape than the machine, a weight that is no number, or no word list with its markers at 0 and 1.
     """
@@ -57,7 +59,7 @@ def write_craftgpt(trained: Trained, out: Path, rows: Sequence[Sequence[int]] = 
             raise UserError(expected="finite weights", found=f"NaN or infinity in {name}", todo="export another step")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(expected=f"a new or empty folder at {out}", found="something there", todo="give another --out")
-    stored, report = quantise(config, trained.params)
+    stored, report = quantise(config, trained.params, residual_scale)
     if rows:
         report["held_out"] = compare(config, trained.params, stored, rows)
     out.parent.mkdir(parents=True, exist_ok=True)

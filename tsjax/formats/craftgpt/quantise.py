@@ -9,10 +9,21 @@ import numpy as np
 from tsjax import model
 from tsjax.formats.craftgpt import numbers, rom
 from tsjax.model_config import ModelConfig
+from tsjax.rom_grid import EMBEDDINGS
 
 
-def quantise(config: ModelConfig, params: model.Params) -> tuple[rom.Numbers, dict[str, Any]]:
+def _writes(name: str) -> bool:
+    """Whether a parameter writes to the residual stream."""
+    return name in EMBEDDINGS or name.endswith(("attention.out.kernel", "mlp.down.kernel"))
+
+
+def quantise(
+    config: ModelConfig, params: model.Params, residual_scale: float = 1.0
+) -> tuple[rom.Numbers, dict[str, Any]]:
     """(the numbers nearest to the parameters, a report). A tied model's embedding is written a second time, as the head.
+
+    `residual_scale` multiplies all that writes to the residual stream, which norms take out again (but for their
+    epsilon): for a model whose stream is beyond the machine's range, at the price of smaller and so coarser weights.
 
     The report: for each parameter how many values there are (`values`), how many were outside the format's range and
     so cut to it (`clipped`), the signal-to-noise ratio of the rounded values in dB (`snr_db`, None = exact), and the
@@ -20,6 +31,7 @@ def quantise(config: ModelConfig, params: model.Params) -> tuple[rom.Numbers, di
     """
     if config.tied:
         params = params | {"unembedding": params["embedding"]}
+    params = {name: p * residual_scale if _writes(name) else p for name, p in params.items()}
     rounded: rom.Numbers = {}
     parameters = {}
     for name in rom.shapes(config):
@@ -33,7 +45,12 @@ def quantise(config: ModelConfig, params: model.Params) -> tuple[rom.Numbers, di
         }  # fmt: skip
     matrices = [row for name, row in parameters.items() if rounded[name].dtype == np.uint8]
     clipped, total = (sum(row[key] for row in matrices) for key in ("clipped", "values"))
-    return rounded, {"clipped": clipped, "clipped_share": clipped / total, "parameters": parameters}
+    return rounded, {
+        "residual_scale": residual_scale,
+        "clipped": clipped,
+        "clipped_share": clipped / total,
+        "parameters": parameters,
+    }
 
 
 def dequantise(stored: rom.Numbers) -> model.Params:
@@ -50,12 +67,12 @@ def dequantise(stored: rom.Numbers) -> model.Params:
 def _encode(name: str):
     if name.endswith(".scale"):
         return numbers.gain_numbers
-    return numbers.embedding_numbers if name in ("embedding", "position") else numbers.weight_codes
+    return numbers.embedding_numbers if name in EMBEDDINGS else numbers.weight_codes
 
 
 def _decode(name: str, stored: np.ndarray) -> np.ndarray:
     if name.endswith(".scale"):
         return stored / 2.0**numbers.GAIN_FRACTION
-    if name in ("embedding", "position"):
+    if name in EMBEDDINGS:
         return stored / 2.0**numbers.FRACTION
     return numbers.weight_values()[stored]
