@@ -49,12 +49,13 @@ class Matrix:
 
     def times(self, x_I: np.ndarray) -> np.ndarray:
         """Sums of products, int64 [O], before they wrap. A product is the sum of two, each rounded down."""
-        products_Ix128 = (x_I[:, None] * _HIGH >> _SHIFT) + (x_I[:, None] * _LOW >> _SHIFT + 3)
-        table = np.concatenate([products_Ix128, -products_Ix128], axis=1).astype(np.int32)
+        x_Ix1 = x_I.astype(np.int32)[:, None]  # 24 bits times 3
+        products_Ix128 = (x_Ix1 * _HIGH >> _SHIFT) + (x_Ix1 * _LOW >> _SHIFT + 3)
+        table = np.concatenate([products_Ix128, -products_Ix128], axis=1)
         return np.take(table, self._at_OxI).sum(axis=1, dtype=np.int64)
 
 
-_SHIFT, _HIGH, _LOW = numbers.weight_parts(np.arange(128))
+_SHIFT, _HIGH, _LOW = (part.astype(np.int32) for part in numbers.weight_parts(np.arange(128)))
 
 
 class Norm:
