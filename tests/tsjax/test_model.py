@@ -272,7 +272,7 @@ def test_the_limit_of_what_norms_read_is_a_penalty_of_the_gradient_alone():
     def excess(x):
         return jnp.sum(jnp.maximum(jnp.std(x, axis=-1) / 0.6 - 1, 0) ** 2)
 
-    assert 0 < float(excess(params["embedding"][ids] + params["position"][None]))
+    assert float(excess(params["embedding"][ids] + params["position"][None])) > 0
     free, wanted = jax.jit(jax.value_and_grad(functools.partial(total, shape)))(params)
     found, gradient = jax.jit(jax.value_and_grad(functools.partial(total, limited)))(params)
     assert float(found) == float(free)

@@ -46,10 +46,11 @@ def write_craftgpt(
     """Quantises a model into a new folder of ROM files: returns its report, which is also in `report.json`.
 
     The folder: `weights/weight_files/` with 555 files and the two softmax tables, `tokens.txt`, `report.json`. The
-    report is that of `quantise`, and with `rows` of held-out ids (`comparison.held_out_rows`) that of `compare` under
-    `held_out`; the machine reads about 20 tokens a second. `residual_scale`: see `quantise`. Coordinates of the ROMs in the world (layout.json) and the
-    keyboard belong to the build and are not written. UserError, before anything is written, where the model has
-    another shape than the machine, a weight that is no number, or no word list with its markers at 0 and 1.
+    report is that of `quantise` (`residual_scale` is explained there), and with `rows` of held-out ids
+    (`comparison.held_out_rows`) that of `compare` under `held_out`; the machine reads about 20 tokens a second.
+    Coordinates of the ROMs in the world (layout.json) and the keyboard belong to the build and are not written.
+    UserError, before anything is written, where the model has another shape than the machine, a weight that is no
+    number, or no word list with its markers at 0 and 1.
     """
     out, config = Path(out), trained.config.model
     _check_shape(trained)
