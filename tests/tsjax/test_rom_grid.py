@@ -122,11 +122,15 @@ def test_what_leaves_its_range_is_counted():
 
 
 def test_a_smaller_residual_stream_is_the_same_model():
-    """Half the stream: the float model of the rounded numbers agrees, the machine's stream is half as large."""
+    """Half the stream, of weights whose halves are in the grid as well: only the norms' epsilon tells them apart."""
     params = jax.jit(lambda: model.init(TINY, jax.random.key(0)))()
-    params = {n: 2 * p if n.endswith("kernel") else p for n, p in rom_grid.clip(params, tied=True).items()}
+    params = {
+        name: jnp.ones_like(p) if name.endswith("scale") else jnp.round(p * 2**17) / 2**17
+        if name in rom_grid.EMBEDDINGS else jnp.round(p * 64).clip(-15, 15) / 32
+        for name, p in rom_grid.clip(params, tied=True).items()
+    }  # fmt: skip
     rows = jax.random.randint(jax.random.key(3), (4, 17), 0, 40).tolist()
     found = [compare(TINY, params, quantise(TINY, params, scale)[0], rows) for scale in (1.0, 0.5)]
-    assert abs(found[0]["rounded_nll"] - found[1]["rounded_nll"]) < 0.01
+    assert abs(found[0]["rounded_nll"] - found[1]["rounded_nll"]) < 1e-3
     whole, half = (one["ranges"]["residual"] for one in found)
-    assert abs(half["most"] / whole["most"] - 0.5) < 0.02 and abs(half["least"] / whole["least"] - 0.5) < 0.02
+    assert abs(half["most"] / whole["most"] - 0.5) < 0.01 and abs(half["least"] / whole["least"] - 0.5) < 0.01
