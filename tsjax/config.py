@@ -19,6 +19,7 @@ from tsjax import units
 from tsjax.errors import UserError
 from tsjax.knobs import knob, refuse, refuse_idle
 from tsjax.model_config import ModelConfig, check_model
+from tsjax.rom_grid import check_form
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +68,12 @@ class TrainConfig:
         0.0,
         "weight of log^2 Z in the objective, Z the softmax's denominator (PaLM: 1e-4); reported losses are without it",
         least=0,
+    )
+    craftgpt: str = knob(
+        "free",
+        "what CraftGPT's ROMs can hold: free = never mind; clip = weights are cut to their range after each update; "
+        "round = and losses are those of the rounded weights, the gradient going straight through",
+        ("free", "clip", "round"),
     )
     steps_per_dispatch: int = knob(
         1,
@@ -278,6 +285,8 @@ def _check_contradictions(config: Config) -> None:
     if train.batch_size % train.accumulate:
         refuse("config.train.batch_size divisible by config.train.accumulate",
                f"{train.batch_size} and {train.accumulate}", "change one of them")  # fmt: skip
+    if train.craftgpt != "free":
+        check_form(config.model, f"config.train.craftgpt = {train.craftgpt}")
     for name in ("ema", "beta1", "beta2"):
         if getattr(optimizer, name) >= 1:
             refuse(f"config.optimizer.{name} below 1", str(getattr(optimizer, name)), "lower it")

@@ -30,20 +30,48 @@ class Linear(nnx.Module):
 class Norm(nnx.Module):
     """RMSNorm, LayerNorm or LayerNorm without bias over the last axis, computed in float32."""
 
-    def __init__(self, width: int, kind: str, eps: float):
+    def __init__(self, width: int, kind: str, eps: float, input_limit: float = 0.0):
         self.scale = nnx.Param(jnp.ones(width))
         self.bias = nnx.Param(jnp.zeros(width)) if kind == "layernorm" else None
         self.centred = kind != "rmsnorm"
         self.eps = eps
+        self.input_limit = input_limit
 
     def __call__(self, x_xE: jax.Array) -> jax.Array:
         x = x_xE.astype(jnp.float32)
+        if self.input_limit:
+            x = pushed_below(x, self.input_limit)
         if self.centred:
             x = x - jnp.mean(x, axis=-1, keepdims=True)
         x = x * jax.lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + self.eps) * self.scale[...]
         if self.bias is not None:
             x = x + self.bias[...]
         return x.astype(x_xE.dtype)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def pushed_below(x_xE: jax.Array, limit: float) -> jax.Array:
+    """x as it is; its gradient gains that of max(0, s / limit - 1)^2, s the standard deviation over the last axis.
+
+    A penalty without a value: nothing has to be carried out of the model, its loops and its rematerialised blocks. Its
+    weight is 1 where the objective is a sum over positions, as the train step's is.
+    """
+    return x_xE
+
+
+def _pushed_forward(x_xE, limit):
+    return x_xE, x_xE
+
+
+def _pushed_backward(limit, x_xE, g_xE):
+    centred = x_xE - jnp.mean(x_xE, axis=-1, keepdims=True)
+    std = jnp.sqrt(jnp.mean(centred * centred, axis=-1, keepdims=True))
+    excess = jnp.maximum(std / limit - 1, 0)
+    # Where nothing is in excess the second factor may be 0 / 0.
+    return (g_xE + jnp.where(excess > 0, 2 * excess / limit * centred / (x_xE.shape[-1] * std), 0),)
+
+
+pushed_below.defvjp(_pushed_forward, _pushed_backward)
 
 
 def rotate(x_BxTxHxD: jax.Array, positions_BxT: jax.Array, theta: float) -> jax.Array:

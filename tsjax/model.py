@@ -178,7 +178,7 @@ def _rematerialized(block, remat: str, in_loop: bool):
 
 
 def residual_norm(config: ModelConfig) -> Norm:
-    return Norm(config.width, config.norm, config.norm_eps)
+    return Norm(config.width, config.norm, config.norm_eps, config.norm_input_limit)
 
 
 class Decoder(nnx.Module):

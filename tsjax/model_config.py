@@ -25,6 +25,12 @@ class ModelConfig:
         "pre", "pre = x + f(norm(x)); post = norm(x + f(x)), as Vaswani et al. 2017, no last norm", ("pre", "post")
     )
     norm_eps: float = knob(1e-5, "added to the variance", least=0)
+    norm_input_limit: float = knob(
+        0.0,
+        "training keeps the standard deviation s of what a norm of the residual stream reads below this (CraftGPT's "
+        "machine: 4.13): the gradient is also that of max(0, s / limit - 1)^2 nats per position and norm; 0 = off",
+        least=0,
+    )
     position: tuple[str, ...] = knob(
         ("rope",), "how order enters, a pattern repeated over the layers; learned = added to the embedding, so for all",
         ("learned", "rope", "alibi", "none"),

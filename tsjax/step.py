@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from tsjax import loss, model
+from tsjax import loss, model, rom_grid
 from tsjax.config import Config
 from tsjax.feed import Feed, Tables
 from tsjax.optimizer import Schedule
@@ -59,6 +59,8 @@ def make_train_step(
         finite = jnp.isfinite(nll_sum) & jnp.isfinite(gradient_norm)
         updates, moments = optimizer.update(gradient, state["optimizer"], state["params"])
         new = state | {"params": optax.apply_updates(state["params"], updates), "optimizer": moments}
+        if config.train.craftgpt != "free":
+            new["params"] = rom_grid.clip(new["params"], config.model.tied)
         if config.optimizer.ema:
             # A rising decay, so that a short run's average is not mostly its initial weights.
             decay = jnp.minimum(config.optimizer.ema, (1 + state["step"]) / (10 + state["step"]))
@@ -134,7 +136,10 @@ def make_eval_step(config: Config, sharding: Any = None, lanes: int = 1) -> Call
 
 def _forward(config: Config, params: model.Params, batch: Batch, key: jax.Array | None, lanes: int):
     """What the losses take: final hidden states, head, targets, rows of logits to hold at a time, the logits' cap."""
-    decoder = model.bind(config.model, params)
+    shape = config.model
+    if config.train.craftgpt == "round":
+        shape, params = rom_grid.rounded(shape, params)
+    decoder = model.bind(shape, params)
     x_BxTxE = decoder(batch["tokens"], batch.get("positions"), batch.get("segments"), key)
     rows = loss.chunk_rows(batch["tokens"].size, config.model.vocab_size, lanes)
     x_NxE, targets_N = x_BxTxE.reshape(-1, config.model.width), batch["targets"].reshape(-1)

@@ -66,7 +66,7 @@ def test_tinystories_parameters(size):
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [("llama2c.py:260k", 260_032), ("llama2c.py:15m", 15_191_712), ("llama2c.py:42m", 41_689_600),
-     ("llama2c.py:110m", 109_529_856), ("cs336.py", 22_696_448)],
+     ("llama2c.py:110m", 109_529_856), ("cs336.py", 22_696_448), ("craftgpt.py", 4_626_480)],
 )  # fmt: skip
 def test_other_parameters(spec, expected):
     assert flops.count_parameters(config_file.load(f"configs/{spec}", []).model).total == expected
@@ -74,6 +74,7 @@ def test_other_parameters(spec, expected):
 
 CHANGED = dict(
     vocab_size=50, context=40, width=48, layers=3, heads=2, kv_heads=2, head_dim=10, norm="layernorm", norm_eps=1e-3,
+    norm_input_limit=2.0,
     norm_position="post", position=("learned",), rope_theta=5.0, attention=("local", "global"), window=9, attn_scale="none",
     attn_soft_cap=50.0, attn_sinks=True, qk_norm=True, mlp="gelu", mlp_width=20, bias="all", tied=False, final_soft_cap=30.0,
     init_std=0.5, dropout=0.5, attn_dropout=0.5, dtype="bfloat16", kernel="reference",
@@ -128,6 +129,7 @@ def test_every_model_field_changes_the_program():
         ("model.position=alibbi", "did you mean 'alibi'?"),
         ("model.kernel=splash", "among auto, cudnn, blocked, reference"),
         ("train.z_loss=-1", "at least 0"),
+        ("train.craftgpt=clip", "config.model.norm = 'layernorm_nobias' for config.train.craftgpt = clip"),
         ("optimizer.cooldown=5%", "config.optimizer.schedule is not wsd"),
         ("model.window=7", "no local layer"),
         ("train.accumulate=5", "divisible by config.train.accumulate"),

@@ -245,3 +245,45 @@ def test_dropout_needs_a_key_and_keeps_the_mean():
     first, second = (layers.dropout(x, 0.3, jax.random.key(seed)) for seed in range(2))
     assert abs(float(first.mean()) - 1) < 0.01 and abs(float((first == 0).mean()) - 0.3) < 0.01
     assert not (first == second).all()
+
+
+def test_the_limit_of_what_norms_read_is_a_penalty_of_the_gradient_alone():
+    """Forward the same to the bit; the gradient is that of the loss plus the written-out penalty, at every norm."""
+    shape = ModelConfig(**families.craftgpt(vocab_size=20, context=8, width=12, layers=2, heads=2, init_std=0.5))
+    limited = dataclasses.replace(shape, norm_input_limit=0.6)
+    ids = jax.random.randint(jax.random.key(1), (3, 8), 0, 20)
+    params = jax.jit(lambda: model.init(shape, jax.random.key(0)))()
+
+    def total(config, params):
+        decoder = model.bind(config, params)
+        return jnp.mean(decoder.logits(decoder(ids)) ** 2)
+
+    def penalty(params):
+        decoder = model.bind(shape, params)
+        x, found = params["embedding"][ids] + params["position"][None], 0.0
+        key = None
+        for block in decoder.blocks:
+            found += excess(x)
+            x = x + block.attention(block.attention_norm(x), jnp.arange(8)[None], None, key)
+            found += excess(x)
+            x = x + block.mlp(block.mlp_norm(x))
+        return found + excess(x)
+
+    def excess(x):
+        return jnp.sum(jnp.maximum(jnp.std(x, axis=-1) / 0.6 - 1, 0) ** 2)
+
+    assert float(excess(params["embedding"][ids] + params["position"][None])) > 0
+    free, wanted = jax.jit(jax.value_and_grad(functools.partial(total, shape)))(params)
+    found, gradient = jax.jit(jax.value_and_grad(functools.partial(total, limited)))(params)
+    assert float(found) == float(free)
+    extra = jax.jit(jax.grad(penalty))(params)
+    for name, g in gradient.items():
+        np.testing.assert_allclose(g, wanted[name] + extra[name], rtol=1e-4, atol=1e-4)
+    assert max(float(jnp.abs(g).max()) for g in extra.values()) > 0.1
+
+
+def test_the_limit_is_silent_where_nothing_exceeds_it():
+    """Also where an input has no spread at all, and 0 / 0 is near."""
+    gradient = jax.grad(lambda x: jnp.sum(layers.pushed_below(x, 2.0) * 3.0))
+    for x in (jnp.zeros((2, 5)), jnp.arange(10.0).reshape(2, 5) / 10):
+        assert jnp.array_equal(gradient(x), jnp.full((2, 5), 3.0))

@@ -68,10 +68,18 @@ class WordList:
     def load(cls, path: Path) -> "WordList":
         """Reads a `tokens.txt`; UserError if there is none, or a line is no token."""
         try:
-            lines = Path(path).read_text(encoding="utf-8").removesuffix("\n").split("\n")
-        except (OSError, UnicodeDecodeError) as e:
+            return cls.parse(Path(path).read_bytes(), str(path))
+        except OSError as e:
             raise UserError(expected=f"a word list (UTF-8) at {path}", found=str(e), todo="check the path") from e
-        return cls([line.rstrip("\r").replace("_", " ").replace("\\n", "\n") for line in lines], str(path))
+
+    @classmethod
+    def parse(cls, content: bytes, name: str) -> "WordList":
+        """The list in the bytes of a `tokens.txt`; `name` stands in errors."""
+        try:
+            lines = content.decode().removesuffix("\n").split("\n")
+        except UnicodeDecodeError as e:
+            raise UserError(expected=f"a word list (UTF-8) at {name}", found=str(e), todo="check the path") from e
+        return cls([line.rstrip("\r").replace("_", " ").replace("\\n", "\n") for line in lines], name)
 
     def save(self, path: Path) -> None:
         """Writes a `tokens.txt`, atomically."""

@@ -1,0 +1,49 @@
+"""How the machine draws a token: a shift register and the eight likeliest tokens."""
+
+from tsjax.errors import UserError
+from tsjax.formats.craftgpt.emulator import Emulator, top
+
+BITS = 23  # of the register, and fraction bits of probabilities
+SHIFTS = 256  # a draw
+LEAST = 1 << 20  # 1/8: other tokens than the likeliest need this probability
+
+
+class ShiftRegister:
+    """A 23-bit Fibonacci linear-feedback shift register: bits 22 and 17 make the next one. UserError for a bad seed."""
+
+    def __init__(self, seed: int = 1):
+        if not 0 < seed < 1 << BITS:
+            raise UserError(expected=f"a seed from 1 to {(1 << BITS) - 1}", found=str(seed), todo="give another one")
+        self.state = seed
+
+    def next(self) -> int:
+        """An integer below 2^23, uniform but for zero."""
+        for _ in range(SHIFTS):
+            bit = (self.state >> 22 ^ self.state >> 17) & 1
+            self.state = (self.state << 1 & (1 << BITS) - 1) + bit
+        return self.state
+
+
+def draw(packed: list[int], register: ShiftRegister) -> int:
+    """One of `emulator.top`'s tokens: ranks 8 to 2 each with its probability if that is 1/8 or more, else rank 1."""
+    left = register.next()
+    for entry in reversed(packed[1:]):
+        if entry >> 11 >= LEAST:
+            left -= entry >> 11
+            if left < 0:
+                return entry & 2047
+    return packed[0] & 2047
+
+
+def reply(emulator: Emulator, ids: list[int], stops: tuple[int, ...], register: ShiftRegister) -> list[int]:
+    """What the machine answers to more tokens of a chat, up to the first of `stops` or the end of the context."""
+    for token in ids[:-1]:
+        emulator.read(token)
+    said: list[int] = []
+    token = ids[-1]
+    while not emulator.full:
+        token = draw(top(emulator.read(token)), register)
+        if token in stops:
+            break
+        said.append(token)
+    return said
