@@ -1,10 +1,15 @@
-"""Files that are either whole or absent: write beside, sync, rename."""
+"""Files and folders that are either whole or absent: write beside, sync, rename."""
 
+import contextlib
 import hashlib
 import json
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from tsjax.errors import UserError
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -21,6 +26,30 @@ def write_atomic(path: Path, data: bytes | str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """`write_atomic` of indented JSON; NaN and infinity are refused, so any JSON reader can read it."""
     write_atomic(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder beside `path` to write into, which takes its name at the end, unless an error ends it: then it is gone.
+
+    UserError if there is something at `path` already.
+    """
+    path = Path(path).absolute()
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise UserError(
+            expected=f"a new folder, or an empty one, at {path}", found="something there", todo="choose another"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        if path.exists():
+            path.rmdir()
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def sha256_file(path: Path) -> str:
