@@ -76,7 +76,11 @@ class RunC:
             return out
 
         if quantized:
-            self.attention_norm, self.mlp_norm, self.norm = floats(layers, self.dim), floats(layers, self.dim), floats(self.dim)
+            self.attention_norm, self.mlp_norm, self.norm = (
+                floats(layers, self.dim),
+                floats(layers, self.dim),
+                floats(self.dim),
+            )
         (self.embedding,) = matrices(1, vocab, self.dim)
         if not quantized:
             self.attention_norm = floats(layers, self.dim)

@@ -64,4 +64,6 @@ def test_b9_every_weight_is_within_half_a_scale(model, tmp_path):
     wrong = {name: float(np.abs(np.asarray(value) - params[name]).max()) for name, value in model.params.items()}
     assert max(wrong.values()) == pytest.approx(report["largest_error"], rel=1e-5)
     assert report["largest_relative_error"] <= 1 / 254 * 1.0001
-    print(f"\nlargest error {report['largest_error']:.2e}, logits off by {llama2c.verify_llama2c(model, tmp_path / 'out'):.3f}")
+    print(
+        f"\nlargest error {report['largest_error']:.2e}, logits off by {llama2c.verify_llama2c(model, tmp_path / 'out'):.3f}"
+    )

@@ -74,7 +74,7 @@ def read(path: Path) -> tuple[ModelConfig, dict[str, np.ndarray]]:
         if struct.unpack_from("<I", raw) == (MAGIC,):
             (version,) = struct.unpack_from("<i", raw, 4)
         numbers = struct.unpack_from("<7i", raw, 8 if version else 0)
-        *seven, vocab, context = numbers
+        dim, hidden, layers, heads, kv_heads, vocab, context = numbers
         tied, group = vocab > 0, 1
         if version:
             tied, group = struct.unpack_from("<?i", raw, 36)
@@ -82,9 +82,13 @@ def read(path: Path) -> tuple[ModelConfig, dict[str, np.ndarray]]:
         raise _damaged(path, "a llama2.c checkpoint", f"{len(raw)} bytes") from e
     if version not in (0, 1, 2):
         raise _damaged(path, "a llama2.c checkpoint of version 0, 1 or 2", f"version {version}")
-    if min(*seven, abs(vocab), context) < 1 or seven[0] % seven[3] or (version == 2 and group < 1):
+    if (
+        min(dim, hidden, layers, heads, kv_heads, abs(vocab), context) < 1
+        or dim % heads
+        or (version == 2 and group < 1)
+    ):
         raise _damaged(path, f"a llama2.c v{version} header", str(numbers))
-    shape = Shape(*seven, abs(vocab), context, tied)
+    shape = Shape(dim, hidden, layers, heads, kv_heads, abs(vocab), context, tied)
     shapes = shape.arrays(ORDER_V1 if version else ORDER_V0)
     size = 28 + _floats(shapes) * 4 if version == 0 else HEADER + _floats(shapes) * 4
     if version == 2:
@@ -94,8 +98,9 @@ def read(path: Path) -> tuple[ModelConfig, dict[str, np.ndarray]]:
         size = HEADER + _floats(norms) * 4 + _floats(matrices) + _floats(matrices) // group * 4
     if len(raw) != size:
         raise _damaged(path, f"{size:,} bytes, as the v{version} header says,", f"{len(raw):,} bytes")
-    stacks = _read_q8(raw, norms, matrices, group) if version == 2 else _read_floats(raw, shapes, HEADER * (version > 0))
-    return _config(shape), _params(shape, stacks)
+    if version == 2:
+        return _config(shape), _params(shape, _read_q8(raw, norms, matrices, group))
+    return _config(shape), _params(shape, _read_floats(raw, shapes, HEADER if version else 28))
 
 
 def _floats(shapes: dict[str, tuple[int, ...]]) -> int:
@@ -107,7 +112,7 @@ def _damaged(path: Path, expected: str, found: str) -> UserError:
 
 
 def _read_floats(raw: bytes, shapes: dict[str, tuple[int, ...]], start: int) -> Stacks:
-    arrays, at = {}, start or 28
+    arrays, at = {}, start
     for name, shape in shapes.items():
         count = int(np.prod(shape))
         arrays[name] = np.frombuffer(raw, "<f4", count, at).reshape(shape)
@@ -172,7 +177,7 @@ def _held(trained: Trained) -> tuple[Shape, Stacks, bytes, list[str]]:
     for field, held, expected in (
         ("norm_eps", config.norm_eps == EPS, f"{EPS:g}"),
         ("rope_theta", "rope" not in config.position or config.rope_theta == THETA, f"{THETA:g}"),
-        ("head_dim", H * D == config.width, "width / heads"),
+        ("head_dim", config.width == H * D, "width / heads"),
         ("bias", config.bias == "none", "none"),
         ("mlp", config.mlp == "swiglu", "swiglu"),
         ("vocab_size", config.vocab_size == tokenizer.vocab_size, f"{tokenizer.vocab_size}, as its tokenizer has"),
@@ -181,7 +186,7 @@ def _held(trained: Trained) -> tuple[Shape, Stacks, bytes, list[str]]:
             raise UserError(expected=f"config.model.{field} = {expected}, for llama2.c",
                             found=f"config.model.{field} = {getattr(config, field)}",
                             todo="choose another format, or train a model that it can hold")  # fmt: skip
-    folded, params, notes = fold.fold(config, trained.params, "llama")
+    _, params, notes = fold.fold(config, trained.params, "llama")
     shape = Shape(config.width, mlp_width(config), config.layers, H, K, config.vocab_size, config.context, config.tied)
     pieces, said = tokenizer_bin.written(tokenizer)
     return shape, _stacks(shape, params), pieces, notes + said

@@ -32,8 +32,9 @@ def v1(path) -> bytes:
     raw = path.read_bytes()
     dim, hidden, layers, heads, kv_heads, vocab, context = numbers = struct.unpack_from("<7i", raw)
     kv, tables, tied = dim // heads * kv_heads, context * (dim // heads // 2), vocab > 0
-    sizes = [abs(vocab) * dim, layers * dim, layers * dim * dim, layers * kv * dim, layers * kv * dim, layers * dim * dim,
-             layers * dim, *[layers * dim * hidden] * 3, dim, tables, tables, *([] if tied else [abs(vocab) * dim])]  # fmt: skip
+    square, head = layers * dim * dim, abs(vocab) * dim
+    sizes = [head, layers * dim, square, layers * kv * dim, layers * kv * dim, square, layers * dim,
+             *[layers * dim * hidden] * 3, dim, tables, tables, *([] if tied else [head])]  # fmt: skip
     parts = np.split(np.frombuffer(raw, "<f4", offset=28), np.cumsum(sizes)[:-1])
     order = [1, 6, 10, 0, 2, 3, 4, 5, 7, 8, 9, *range(13, len(parts))]
     header = struct.pack("<Ii7i?", 0x616B3432, 1, *numbers[:5], abs(vocab), context, tied).ljust(256, b"\0")
