@@ -237,10 +237,28 @@ def _params(config: ModelConfig, tensors: dict[str, np.ndarray]) -> dict[str, np
 
 def verify_gguf(trained: Trained, out: Path) -> float:
     """The largest logit difference (on 2 x 64 tokens) between the model and what was written; it includes rounding."""
+    return verify.difference(trained, read_again(trained, out)).largest
+
+
+def read_again(trained: Trained, out: Path) -> Trained:
+    """The model in the folder that `write_gguf` made of `trained`, whose tokenizer it gets."""
     config, params = read_gguf(Path(out) / FILE)
+    return _with(trained, config, params)
+
+
+def rounded(trained: Trained, dtype: str = "f32", context: int = 0) -> Trained:
+    """The model with its weights as `write_gguf` rounds them: what the file must give back within float32."""
+    held, _, _ = stored(trained, context)
+    tensors = {}
+    for tensor, array in _tensors(held).items():
+        kind = _library().GGMLQuantizationType[_kind(tensor, array, DTYPES[dtype][0])]
+        tensors[tensor] = _packed(tensor, array, kind)[1]
+    return _with(held, held.config.model, _params(held.config.model, tensors))
+
+
+def _with(trained: Trained, config: ModelConfig, params: dict[str, np.ndarray]) -> Trained:
     arrays = {name: jnp.asarray(value) for name, value in params.items()}
-    read = dataclasses.replace(trained, config=dataclasses.replace(trained.config, model=config), params=arrays)
-    return verify.difference(trained, read).largest
+    return dataclasses.replace(trained, config=dataclasses.replace(trained.config, model=config), params=arrays)
 
 
 def _library() -> Any:

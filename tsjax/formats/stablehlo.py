@@ -22,6 +22,7 @@ from tsjax.config import ModelConfig
 from tsjax.errors import UserError
 from tsjax.formats import verify
 from tsjax.model_config import head_shape
+from tsjax.samples import stops
 from tsjax.trained import Trained
 
 LOGITS, EXTEND, SIGNATURE = "logits.bin", "extend.bin", "signature.json"
@@ -88,7 +89,7 @@ def write_stablehlo(trained: Trained, out: Path, platforms: Sequence[str] = PLAT
     }
     _, kv_heads, head_dim = head_shape(config)
     parameters = sum(int(value.size) for value in trained.params.values())
-    ends = sorted({tokenizer.eos, tokenizer.bos, tokenizer.markers.get("user", tokenizer.eos)})
+    ends = sorted({*stops(tokenizer), tokenizer.bos})  # llama2.c's documents end where another begins
     signature: dict[str, Any] = {
         "format": "tsjax stablehlo 1", "jax": jax.__version__, "platforms": list(platforms),
         "calling_convention_version": exported[LOGITS].calling_convention_version,

@@ -10,7 +10,7 @@ from tests.tsjax.formats.models import CONFIGS, FOLDED, tokenizer, trained
 from tsjax import families
 from tsjax.config import ModelConfig
 from tsjax.formats import verify
-from tsjax.formats.gguf import read_gguf, stored, verify_gguf, write_gguf
+from tsjax.formats.gguf import read_again, read_gguf, rounded, stored, verify_gguf, write_gguf
 
 gguf = pytest.importorskip("gguf")
 
@@ -104,6 +104,7 @@ def test_d3_rounded_types(dtype, tmp_path):
     assert report["largest_error"] == pytest.approx(max(errors.values()), rel=1e-6)
     assert 16 <= report["bits_per_weight"] < 17 if dtype == "f16" else 8.5 < report["bits_per_weight"] < 11
     assert 1e-4 < verify_gguf(model, tmp_path / "out") < 1
+    assert verify.check(rounded(model, dtype), read_again(model, tmp_path / "out")).largest == 0
 
 
 def test_the_same_model_gives_the_same_bytes(tmp_path):
