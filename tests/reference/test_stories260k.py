@@ -11,6 +11,7 @@ import pytest
 from tsjax import decode, loss, model
 from tsjax.flops import count_parameters
 from tsjax.formats import llama2c
+from tsjax.tokenizer import load
 
 pytestmark = pytest.mark.reference
 
@@ -18,9 +19,9 @@ pytestmark = pytest.mark.reference
 @pytest.fixture(scope="module")
 def reference(shared):
     folder = shared / "models" / "stories260K"
-    config, params = llama2c.read_v0(folder / "stories260K.bin")
+    config, params = llama2c.read(folder / "stories260K.bin")
     values = json.loads((folder / "reference_values.json").read_text())
-    return config, params, llama2c.read_tokenizer(folder / "tok512.bin"), values
+    return config, params, load(folder / "tok512.bin"), values
 
 
 def test_parameter_count(reference):

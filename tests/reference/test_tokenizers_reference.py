@@ -9,9 +9,8 @@ import pytest
 
 from tests.run_c_tokenizer import RunC
 from tests.texts import awkward
-from tsjax.formats.llama2c import read_tokenizer
 from tsjax.formats.tokenizer_json import tokenizer_json
-from tsjax.tokenizer import UNKNOWN, HuggingFace, SentencePiece, WordList, load
+from tsjax.tokenizer import UNKNOWN, HuggingFace, SentencePiece, WordList, load, tokenizer_bin
 from tsjax.tokenizer.restricted import restrict
 from tsjax.tokenizer.sentence_piece import train
 from tsjax.tokenizer.word_list_trainer import train_word_list
@@ -69,7 +68,7 @@ def test_tok512(folder, tmp_path, held_out):
     tokenizer = load(folder / "tok512.bin")
     reference = RunC((folder / "tok512.bin").read_bytes())
     assert isinstance(tokenizer, SentencePiece) and tokenizer.lossless
-    assert tokenizer.fingerprint == read_tokenizer(folder / "tok512.bin").fingerprint
+    assert tokenizer.fingerprint == tokenizer_bin.read(folder / "tok512.bin").fingerprint
     texts = [*awkward(600), *held_out[1:10]]
     rows = tokenizer.encode(texts)
     assert rows == [reference.encode(text) for text in texts]

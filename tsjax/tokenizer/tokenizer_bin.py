@@ -6,9 +6,11 @@ run.c merges as SentencePiece does, the pair with the best score first. So it is
 
 import struct
 from pathlib import Path
+from typing import Any
 
 from tsjax.errors import UserError
-from tsjax.tokenizer.sentence_piece import BYTE, NORMAL, SPACE, SentencePiece, messages
+from tsjax.tokenizer.interface import Tokenizer
+from tsjax.tokenizer.sentence_piece import BYTE, NORMAL, SPACE, USER_DEFINED, SentencePiece, messages
 
 UNKNOWN, CONTROL = 2, 3  # types of pieces in a model
 FIRST_PIECE = 3 + 256
@@ -57,3 +59,52 @@ def _pieces(raw: bytes) -> list[tuple[str, float]]:
     if len(pieces) <= FIRST_PIECE or pieces[3][0] != "<0x00>" or pieces[FIRST_PIECE - 1][0] != "<0xFF>":
         raise ValueError("no byte pieces at ids 3 to 258")
     return pieces
+
+
+def written(tokenizer: Tokenizer) -> tuple[bytes, list[str]]:
+    """The tokenizer.bin, and a line on each thing that run.c will do otherwise.
+
+    UserError for a tokenizer that the file can't hold: its place for bytes is fixed, and run.c merges as BPE does.
+    """
+    if not isinstance(tokenizer, SentencePiece):
+        raise _not_held(f"a {type(tokenizer).__name__} one ({tokenizer.file})")
+    proto = tokenizer.proto()
+    _check(tokenizer, proto)
+    texts = [piece.piece.replace(SPACE, " ") for piece in proto.pieces]
+    for i in (tokenizer.bos, tokenizer.eos):
+        texts[i] = f"\n{texts[i]}\n"  # as llama2.c's own: no text has it, so a prompt can't spell the token
+    raw = [text.encode() for text in texts]
+    head = struct.pack("<i", max(map(len, raw)))
+    rows = (struct.pack("<fi", p.score, len(text)) + text for p, text in zip(proto.pieces, raw, strict=True))
+    notes = []
+    if proto.normalizer_spec.remove_extra_whitespaces:
+        notes.append("run.c keeps doubled, leading and trailing spaces of a prompt, which this tokenizer drops")
+    if markers := [p.piece for p in proto.pieces if p.type == USER_DEFINED]:
+        notes.append(f"run.c reads {', '.join(markers)} in a prompt letter by letter, not as one token")
+    return head + b"".join(rows), notes
+
+
+def _check(tokenizer: SentencePiece, proto: Any) -> None:
+    kind, normalizer = proto.trainer_spec.model_type, proto.normalizer_spec
+    special = tokenizer.unk, tokenizer.bos, tokenizer.eos
+    bytes_there = [p.piece for p in proto.pieces[3:FIRST_PIECE]] == [f"<0x{byte:02X}>" for byte in range(256)]
+    for wrong, found in (
+        (kind != messages.TrainerSpec.BPE, f"model type {messages.TrainerSpec.ModelType.Name(kind)}"),
+        (special != (0, 1, 2), f"unk, bos, eos = {', '.join(map(str, special))}"),
+        (not bytes_there or not proto.trainer_spec.byte_fallback, "other pieces than <0x00> to <0xFF> at ids 3 to 258"),
+        (bool(normalizer.precompiled_charsmap), f"normalization rule {normalizer.name!r}"),
+        (not normalizer.add_dummy_prefix, "no space in front of a text"),
+        (proto.trainer_spec.treat_whitespace_as_suffix, "spaces behind words"),
+        (not normalizer.escape_whitespaces, "spaces that are not escaped"),
+    ):
+        if wrong:
+            raise _not_held(found)
+
+
+def _not_held(found: str) -> UserError:
+    return UserError(
+        expected="a tokenizer that llama2.c's tokenizer.bin can hold: a SentencePiece BPE with unk, bos, eos = 0, 1, 2 and "
+        "the bytes at ids 3 to 258",
+        found=found,
+        todo="export to another format, or prepare and train with the default tokenizer",
+    )

@@ -7,8 +7,7 @@ import pytest
 from tests.expect import refused
 from tests.run_c_tokenizer import RunC
 from tests.texts import awkward, stories
-from tsjax.formats import llama2c
-from tsjax.tokenizer import SentencePiece, load
+from tsjax.tokenizer import SentencePiece, load, tokenizer_bin
 from tsjax.tokenizer.sentence_piece import train
 
 TEXTS = stories(300)
@@ -33,7 +32,7 @@ def raw() -> bytes:
 
 def test_ids_are_those_of_run_c_and_of_the_model_it_came_from(raw, tmp_path):
     (tmp_path / "tokenizer.bin").write_bytes(raw)
-    read, reference = llama2c.read_tokenizer(tmp_path / "tokenizer.bin"), RunC(raw)
+    read, reference = tokenizer_bin.read(tmp_path / "tokenizer.bin"), RunC(raw)
     assert (read.vocab_size, read.unk, read.bos, read.eos, read.pad) == (512, 0, 1, 2, -1)
     texts = [*awkward(600), *TEXTS[:20]]
     rows = read.encode(texts)
@@ -52,4 +51,4 @@ def test_a_damaged_file_is_named(raw, tmp_path, damage):
     with refused("tokenizer.bin"):
         load(tmp_path / "tokenizer.bin")
     with refused("nowhere.bin"):
-        llama2c.read_tokenizer(tmp_path / "nowhere.bin")
+        tokenizer_bin.read(tmp_path / "nowhere.bin")
