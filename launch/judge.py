@@ -56,7 +56,9 @@ def judge(arguments: argparse.Namespace) -> int:
             if part is None:
                 break
             folder, docket = part
-            code, why = grade(folder, order_of(arguments, docket, panel.left(cap_of(arguments), folder)))
+            order = order_of(arguments, docket, panel.left(cap_of(arguments), folder))
+            panel.agreed(folder, order)
+            code, why = grade(folder, order)
         panel.graded()
         found = study.report(arguments.compare or "")
         show(found, arguments.out)
