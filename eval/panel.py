@@ -6,7 +6,7 @@
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
@@ -18,7 +18,7 @@ from data_gen.capabilities import Profile, profile
 from data_gen.engine import DONE
 from data_gen.offline import write_story
 from data_gen.run_folder import spent
-from eval import anchors, published, stats
+from eval import anchors, part_folder, published, stats
 from eval.docket import Docket, frozen
 from eval.drift import drift
 from eval.judge import GRADES, Judging
@@ -68,20 +68,25 @@ class Panel:
 
     # ---- what is to be graded
 
-    def docket(self, model: str, mode: str) -> tuple[Path, Docket] | None:
+    def docket(
+        self, model: str, mode: str, asked: Container[Path] = (), retry: bool = False
+    ) -> tuple[Path, Docket] | None:
         """The folder of a judge's next part and what it is to grade; None where it has graded everything.
 
         A part that was begun is finished as it is; what came into the study since then makes a new part.
+
+        asked: parts to pass over, since they were asked already; what is left of them had no answer. retry: a part with
+        answers that can't be read is not finished either.
         """
         name, covered = f"judge-{_slug(model, mode)}", set[str]()
-        begun = [folder for folder in self._parts(name) if Docket.saved(folder)]
+        begun = [folder for folder in self._parts(name) if part_folder.begun(folder)]
         for folder in begun:
             docket = Docket.load(folder)
-            if not _done(folder):
+            if folder not in asked and not _done(folder, retry):
                 return folder, docket
             covered |= {one.id for one in docket.completions}
         texts = [one for one in self.study.completions if one.kind in STORIES and one.id not in covered]
-        return (self.study.out / f"{name}-{len(begun) + 1}", self._docket(texts)) if texts else None
+        return (self.study.out / f"{name}-{_next(begun)}", self._docket(texts)) if texts else None
 
     def again(self, model: str, mode: str) -> tuple[Path, Docket] | None:
         """The folder and the texts that a judge grades once more, to see whether it is still the same; None where it has
@@ -97,12 +102,12 @@ class Panel:
         texts = [one for one in self.study.completions if one.id in readable]
         if not texts:
             return None
-        folders = [folder for folder in self._parts(f"again-{_slug(model, mode)}") if Docket.saved(folder)]
+        folders = [folder for folder in self._parts(f"again-{_slug(model, mode)}") if part_folder.begun(folder)]
         if folders and not _done(folders[-1]):
             return folders[-1], Docket.load(folders[-1])
         before = Docket.load(folders[0] if folders else first[0])
         chosen = before.completions if folders else frozen(texts)
-        at = self.study.out / f"again-{_slug(model, mode)}-{len(folders) + 1}"
+        at = self.study.out / f"again-{_slug(model, mode)}-{_next(folders)}"
         return at, Docket(chosen, before.anchors, self._asks(chosen))
 
     def left(self, cap: int | None, at: Path | None = None) -> int | None:
@@ -113,6 +118,9 @@ class Panel:
         """
         if cap is None:
             return None
+        for folder in self._folders():
+            if lost := part_folder.without_books(folder):
+                raise lost  # the cap could not be kept
         for folder in self._paid():
             if at is None or folder.resolve() != at.resolve():
                 cost = spent(folder)["cost_usd"]
@@ -141,6 +149,12 @@ class Panel:
         return power(scores, size)
 
     # ---- what came of it
+
+    def mend(self) -> None:
+        """Makes grades that are gone or torn anew from the raw answers, and says so. Nobody is asked."""
+        for folder in self._folders():
+            if part_folder.mend_grades(folder):
+                print(f"{folder / GRADES} was gone or not whole: made anew from the judge's answers")
 
     def graded(self) -> None:
         """Statistics of all judges' grades, made anew from their folders."""
@@ -200,6 +214,9 @@ class Panel:
         """cost.json of all that was spent, by judges that never came to a grade too."""
         usd = {"settled": 0.0, "doubtful": 0.0}
         calls, by_judge = 0, dict[str, float]()
+        for folder in self._folders():
+            if lost := part_folder.without_books(folder):
+                print(f"warning: what {folder} cost is not in the bill: {lost.found} at {folder / ledger.FILE}")
         for folder in self._paid():
             bill, name = spent(folder), _name(jobs.load(folder, Judging))
             usd = {kind: amount + bill["cost_usd"][kind] for kind, amount in usd.items()}
@@ -226,7 +243,7 @@ class Panel:
 
     def _again(self, judge: _Judge) -> dict[str, Any]:
         """{"drift", "sound", "why"} of the newest `again` that is finished, against the judge's first grades of its texts."""
-        ends = [folder for folder in self._parts(f"again-{judge.slug}") if _done(folder)]
+        ends = [folder for folder in self._parts(f"again-{judge.slug}") if part_folder.ended(folder)]
         if not ends:
             return {}
         manifest = jobs.load(ends[-1], Judging)
@@ -285,8 +302,10 @@ class Panel:
 
     def _paid(self) -> list[Path]:
         """All folders of judges that have books, those that were killed before they had grades too."""
-        found = (path for kind in ("judge", "again") for path in self.study.out.glob(f"{kind}-*-[0-9]*"))
-        return sorted(path for path in found if (path / ledger.FILE).exists())
+        return [path for path in self._folders() if (path / ledger.FILE).exists()]
+
+    def _folders(self) -> list[Path]:
+        return sorted(path for kind in ("judge", "again") for path in self.study.out.glob(f"{kind}-*-[0-9]*"))
 
     def _write(self, name: str, value: Any) -> None:
         write_json(self.study.out / f"{name}.json", value)
@@ -300,8 +319,17 @@ def _name(manifest: Mapping[str, Any]) -> str:
     return f"{manifest['model']} {manifest['mode']} {manifest['rubric']}"
 
 
-def _done(folder: Path) -> bool:
-    return (folder / GRADES).exists() and jobs.load(folder, Judging).get("stopped") == DONE
+def _done(folder: Path, retry: bool = False) -> bool:
+    """Whether nothing is left to ask."""
+    if not part_folder.ended(folder):
+        return False
+    manifest = jobs.load(folder, Judging)
+    return not part_folder.unanswered(manifest) and not (retry and part_folder.unreadable(manifest))
+
+
+def _next(folders: Sequence[Path]) -> int:
+    """The number of the part after these; one may have been moved away."""
+    return 1 + max((int(folder.name.rpartition("-")[2]) for folder in folders), default=0)
 
 
 def _same_vendor(a: _Judge, b: _Judge) -> bool:
