@@ -178,6 +178,11 @@ def problems(out: Path) -> list[str]:
     return [] if same else [f"{GRADES}: not what the raw answers say; the same tsjax judge makes it anew"]
 
 
+def name_of(manifest: Mapping[str, Any]) -> str:
+    """How the grades of a run call its judge."""
+    return f"{manifest['model']} {manifest['mode']} {manifest['rubric']}"
+
+
 def _scored_work(out: Path, order: Judging) -> JudgeWork:
     work = order.work()
     work.restore(read(out))

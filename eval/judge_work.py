@@ -14,7 +14,7 @@ from data_gen.answer import STOP, Answer, read_answer
 from data_gen.request import Request
 from eval import rubric
 from eval.docket import Item
-from eval.records import Grade
+from eval.records import STORY, Grade
 from eval.verdict import Unreadable, Verdict, read_grades, read_json
 
 AGAIN = 1  # more tries at a judgement whose answer can't be read
@@ -194,4 +194,5 @@ class JudgeWork:
             one.id, one.model, one.prompt_id, one.k, item.repeat, self.judge,
             dict(verdict.scores) if verdict else None, verdict.age if verdict else "", item.anchor,
             "" if verdict else sitting.why or NO_ANSWER, sitting.assessment, sitting.request, sitting.cost,
+            verdict.split_ok if verdict and one.kind == STORY else None, dict(verdict.met) if verdict else {},
         )  # fmt: skip

@@ -6,7 +6,6 @@ from typing import Any
 
 from data_gen import job as jobs
 from data_gen import ledger, raw
-from data_gen.engine import DONE
 from data_gen.ledger import Ledger
 from eval import rubric
 from eval.docket import ANCHORS, ASKS, COMPLETIONS, Docket
@@ -26,11 +25,6 @@ def unanswered(manifest: Mapping[str, Any]) -> int:
 def unreadable(manifest: Mapping[str, Any]) -> int:
     """Judgements that are settled without grades, since their answers can't be read."""
     return sum((manifest.get("missing") or {}).values()) - unanswered(manifest)
-
-
-def ended(folder: Path) -> bool:
-    """Whether all of a part was asked for; some may have no answer."""
-    return (folder / GRADES).exists() and jobs.load(folder, Judging).get("stopped") == DONE
 
 
 def begun(folder: Path) -> bool:

@@ -59,6 +59,7 @@ def judge(arguments: argparse.Namespace) -> int:
             folder, docket = part
             asked.append(folder)
             order = order_of(arguments, docket, panel.left(cap_of(arguments), folder))
+            panel.agreed(folder, order)
             code, error = grade(folder, order, arguments.retry)
         panel.graded()
         found = study.report(arguments.compare or "")

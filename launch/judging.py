@@ -108,10 +108,11 @@ def foreseen(
 def print_estimate(arguments: argparse.Namespace, study: Foreseen, training: Sequence[str]) -> None:
     """What is left to grade of a foreseen study costs, and which differences it will see."""
     panel = Panel(study, training)  # type: ignore[arg-type]
-    found = [
-        judge_estimate(order_of(arguments, docket, 0), folder, arguments.retry)
-        for folder, docket in dockets(arguments, study, panel)
-    ]
+    found = []
+    for folder, docket in dockets(arguments, study, panel):
+        order = order_of(arguments, docket, 0)
+        panel.agreed(folder, order)
+        found.append(judge_estimate(order, folder, arguments.retry))
     if not sum(one.judgements for one in found):
         print("nothing is left to grade")
     else:
