@@ -309,8 +309,10 @@ def _slug(model: str, mode: str) -> str:
 def _done(folder: Path, retry: bool = False) -> bool:
     """Whether nothing is left to ask."""
     part = Part(folder)
-    return part.done and not part_folder.unanswered(part.manifest) and not (
-        retry and part_folder.unreadable(part.manifest)
+    return (
+        part.done
+        and not part_folder.unanswered(part.manifest)
+        and not (retry and part_folder.unreadable(part.manifest))
     )
 
 

@@ -60,7 +60,9 @@ def without_books(folder: Path) -> UserError | None:
     if (folder / ledger.FILE).exists() or not asked(folder):
         return None
     return UserError(
-        expected=f"{folder / ledger.FILE}, which knows what the answers beside it cost", found="none", todo=aside(folder)
+        expected=f"{folder / ledger.FILE}, which knows what the answers beside it cost",
+        found="none",
+        todo=aside(folder),
     )
 
 

@@ -1,5 +1,6 @@
 """`tsjax judge` with a server that is down, or drops calls, or answers nonsense, and with folders that lost files."""
 
+import gc
 import json
 import re
 from pathlib import Path
@@ -57,7 +58,10 @@ def test_an_outage_from_the_start_is_told_and_the_same_command_asks_again(comman
 
 
 def test_judgements_that_were_given_up_are_asked_once_more_by_each_command(command):
-    judge, told = good(command.out), r"(\d+) judgements had no answer \(\d+ x permanent: Invalid request.\).*same command"
+    judge, told = (
+        good(command.out),
+        r"(\d+) judgements had no answer \(\d+ x permanent: Invalid request.\).*same command",
+    )
     with StubServer(Script(rules=(Rule("bad_request", 0.2, 2),)), answer=judge) as server:
         losses = []
         for _ in range(2):
@@ -144,3 +148,18 @@ def test_lost_files_of_a_part(command, tsjax, tmp_path):
         books.rename(part / "ledger.sqlite")
         part.rename(tmp_path / "aside")
         assert command(server.url)[0] == 0 and server.calls == 2 * calls  # what the message said works
+
+
+def test_a_process_killed_before_its_grades_asks_nobody_for_them(command, recwarn):
+    judge, part = good(command.out), command.part
+    with StubServer(answer=judge) as server:
+        assert command(server.url)[0] == 0
+        calls, whole = server.calls, (part / "grades.jsonl").read_bytes()
+        (part / "grades.jsonl").unlink()
+        ended = manifest(part)
+        del ended["stopped"]
+        (part / "manifest.json").write_text(json.dumps(ended))
+        assert command(server.url)[0] == 0 and server.calls == calls
+    assert (part / "grades.jsonl").read_bytes() == whole and manifest(part)["stopped"] == "done"
+    gc.collect()
+    assert not [one for one in recwarn if "never awaited" in str(one.message)]
