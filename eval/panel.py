@@ -6,22 +6,19 @@
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from data_gen import job as jobs
-from data_gen import ledger
 from data_gen.capabilities import Profile, profile
 from data_gen.offline import write_story
-from data_gen.run_folder import spent
-from eval import anchors, published, rubric, stats
+from eval import anchors, bill, part_folder, published, rubric, stats
 from eval.docket import Docket, frozen
 from eval.drift import Shift, drift
-from eval.judge import GRADES, Judging
+from eval.judge import GRADES, Judging, name_of
 from eval.judge_work import NO_ANSWER
 from eval.link import links
 from eval.part import Part, agreed, between, between_parts, by_text, comparable, verdict
@@ -80,20 +77,25 @@ class Panel:
 
     # ---- what is to be graded
 
-    def docket(self, model: str, mode: str) -> tuple[Path, Docket] | None:
+    def docket(
+        self, model: str, mode: str, asked: Container[Path] = (), retry: bool = False
+    ) -> tuple[Path, Docket] | None:
         """The folder of a judge's next part and what it is to grade; None where it has graded everything.
 
         A part that was begun is finished as it is; what came into the study since then makes a new part.
+
+        asked: parts to pass over, since they were asked already; what is left of them had no answer. retry: a part with
+        answers that can't be read is not finished either.
         """
         name, covered = f"judge-{_slug(model, mode)}", set[str]()
-        begun = [folder for folder in self._parts(name) if Docket.saved(folder)]
+        begun = [folder for folder in self._parts(name) if part_folder.begun(folder)]
         for folder in begun:
             docket = Docket.load(folder)
-            if not Part(folder).done:
+            if folder not in asked and not _done(folder, retry):
                 return folder, docket
             covered |= {one.id for one in docket.completions}
         texts = [one for one in self.study.completions if one.kind in STORIES and one.id not in covered]
-        return (self.study.out / f"{name}-{len(begun) + 1}", self._docket(texts)) if texts else None
+        return (self.study.out / f"{name}-{_next(begun)}", self._docket(texts)) if texts else None
 
     def again(self, model: str, mode: str) -> tuple[Path, Docket] | None:
         """The folder and the texts that a judge grades once more, to see whether it is still the same; None where it has
@@ -109,12 +111,12 @@ class Panel:
         texts = [one for one in self.study.completions if one.id in readable]
         if not texts:
             return None
-        folders = [folder for folder in self._parts(f"again-{_slug(model, mode)}") if Docket.saved(folder)]
-        if folders and not Part(folders[-1]).done:
+        folders = [folder for folder in self._parts(f"again-{_slug(model, mode)}") if part_folder.begun(folder)]
+        if folders and not _done(folders[-1]):
             return folders[-1], Docket.load(folders[-1])
         before = Docket.load(folders[0] if folders else first[0])
         chosen = before.completions if folders else frozen(texts)
-        at = self.study.out / f"again-{_slug(model, mode)}-{len(folders) + 1}"
+        at = self.study.out / f"again-{_slug(model, mode)}-{_next(folders)}"
         return at, Docket(chosen, before.anchors, self._asks(chosen))
 
     def agreed(self, folder: Path, order: Judging) -> None:
@@ -126,18 +128,8 @@ class Panel:
             agreed(Part(first[0]), order, kind == "again")
 
     def left(self, cap: int | None, at: Path | None = None) -> int | None:
-        """What is left of a cap for the whole study, in picodollars: all that its folders have spent is taken off, what may
-        have been billed and what is on its way included. None: no cap.
-
-        at: the folder that is about to be worked in. What was spent there stays in, since its own run counts it too.
-        """
-        if cap is None:
-            return None
-        for folder in self._paid():
-            if at is None or folder.resolve() != at.resolve():
-                cost = spent(folder)["cost_usd"]
-                cap -= round(sum(cost[kind] for kind in ("settled", "doubtful", "reserved")) * 1e12)
-        return max(0, cap)
+        """What is left of a cap for the whole study when the folder `at` is about to be worked in, as `eval.bill.left`."""
+        return bill.left(self.study.out, cap, at)
 
     def power(
         self, prompts: int | None = None, completions: int | None = None, repeats: int | None = None
@@ -166,6 +158,12 @@ class Panel:
 
     # ---- what came of it
 
+    def mend(self) -> None:
+        """Makes grades that are gone or torn anew from the raw answers, and says so. Nobody is asked."""
+        for folder in bill.folders(self.study.out):
+            if part_folder.mend_grades(folder):
+                print(f"{folder / GRADES} was gone or not whole: made anew from the judge's answers")
+
     def graded(self) -> None:
         """Statistics of all judges' grades, made anew from their folders."""
         for stale in MADE:
@@ -176,7 +174,8 @@ class Panel:
             write_json(self.study.out / STUDY, kept | {"rulers": kept.get("rulers", {}) | self._rulers})
         if any(one.kind in STORIES for one in self.study.completions):
             self._write("power", self.power())
-        self._bill()
+        if cost := bill.bill(self.study.out):
+            self._write("cost", cost)
         judges = self._judges()
         if not judges:
             return
@@ -225,20 +224,6 @@ class Panel:
         if len(sound) > 1:
             self._write("agreement", stats.judge_agreement([grade for judge in sound for grade in judge.grades]))
 
-    def _bill(self) -> None:
-        """cost.json of all that was spent, by judges that never came to a grade too."""
-        usd = {"settled": 0.0, "doubtful": 0.0}
-        calls, by_judge = 0, dict[str, float]()
-        for folder in self._paid():
-            bill, name = spent(folder), _name(jobs.load(folder, Judging))
-            usd = {kind: amount + bill["cost_usd"][kind] for kind, amount in usd.items()}
-            calls += bill["attempts"]["attempts"]
-            by_judge[name] = by_judge.get(name, 0.0) + bill["cost_usd"]["settled"]
-        if by_judge:
-            self._write(
-                "cost", {"usd": usd["settled"], "usd_in_doubt": usd["doubtful"], "calls": calls, "judges": by_judge}
-            )
-
     def _statistics(self, judge: _Judge, table: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any] | None]:
         texts = self.study.completions
         kinds = {one.prompt_id: one.kind for one in texts}
@@ -285,7 +270,7 @@ class Panel:
             parts = [Part(folder) for folder in self._parts(name) if (folder / GRADES).exists()]
             every = [grade for part in parts for grade in part.grades]
             grades = [grade for grade in every if grade.anchor or grade.completion in texts]
-            judges[name] = _Judge(_name(parts[0].manifest), name.partition("-")[2], parts, grades, verdict(parts))
+            judges[name] = _Judge(name_of(parts[0].manifest), name.partition("-")[2], parts, grades, verdict(parts))
         return judges
 
     def _table(self) -> list[str]:
@@ -313,11 +298,6 @@ class Panel:
         found = self.study.out.glob(f"{name}-[0-9]*")
         return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
 
-    def _paid(self) -> list[Path]:
-        """All folders of judges that have books, those that were killed before they had grades too."""
-        found = (path for kind in ("judge", "again") for path in self.study.out.glob(f"{kind}-*-[0-9]*"))
-        return sorted(path for path in found if (path / ledger.FILE).exists())
-
     def _write(self, name: str, value: Any) -> None:
         write_json(self.study.out / f"{name}.json", value)
 
@@ -326,8 +306,19 @@ def _slug(model: str, mode: str) -> str:
     return f"{re.sub(r'[^A-Za-z0-9.]+', '_', model)}-{mode}"
 
 
-def _name(manifest: Mapping[str, Any]) -> str:
-    return f"{manifest['model']} {manifest['mode']} {manifest['rubric']}"
+def _done(folder: Path, retry: bool = False) -> bool:
+    """Whether nothing is left to ask."""
+    part = Part(folder)
+    return (
+        part.done
+        and not part_folder.unanswered(part.manifest)
+        and not (retry and part_folder.unreadable(part.manifest))
+    )
+
+
+def _next(folders: Sequence[Path]) -> int:
+    """The number of the part after these; one may have been moved away."""
+    return 1 + max((int(folder.name.rpartition("-")[2]) for folder in folders), default=0)
 
 
 def _same_vendor(a: _Judge, b: _Judge) -> bool:

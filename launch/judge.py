@@ -17,7 +17,7 @@ def judge(arguments: argparse.Namespace) -> int:
     from eval.panel import Panel
     from eval.study import STUDY, Study
     from launch.asking import Left, stopped_code
-    from launch.judging import grade
+    from launch.judging import grade, left_over
 
     check_together(arguments)
     if arguments.out.exists() and any(not path.name.startswith(".") for path in arguments.out.iterdir()):
@@ -48,23 +48,24 @@ def judge(arguments: argparse.Namespace) -> int:
         study.measure(arguments.runs, arguments.reference, arguments.corpus)
         if arguments.data and arguments.runs:
             study.memorised(arguments.runs, arguments.data, arguments.seed)
-        code, why, again = EXIT_DONE, "", arguments.again
-        while arguments.model and code == EXIT_DONE and not why:
-            part = panel.docket(arguments.model, arguments.mode)
+        panel.mend()
+        code, error, again, asked = EXIT_DONE, None, arguments.again, list[Path]()
+        while arguments.model and code == EXIT_DONE and not error:
+            part = panel.docket(arguments.model, arguments.mode, asked, arguments.retry)
             if part is None and again:
                 part, again = panel.again(arguments.model, arguments.mode), False
             if part is None:
                 break
             folder, docket = part
+            asked.append(folder)
             order = order_of(arguments, docket, panel.left(cap_of(arguments), folder))
             panel.agreed(folder, order)
-            code, why = grade(folder, order)
+            code, error = grade(folder, order, arguments.retry)
         panel.graded()
         found = study.report(arguments.compare or "")
         show(found, arguments.out)
-        if why:
-            todo = "mend that, or raise --cap, and run the same command again"
-            raise UserError(expected="all judgements", found=why, todo=todo)
+        if error := error or (left_over(asked) if code == EXIT_DONE else None):
+            raise error
         return EXIT_BAD_INPUT if found["void"] and code == EXIT_DONE else code
     except Left as left:
         print("left; what was on its way counts as possibly billed; the same command continues")
@@ -80,7 +81,9 @@ def report(arguments: argparse.Namespace) -> int:
     check_study(arguments.study)
     study = Study(arguments.study)
     try:
-        Panel(study).graded()
+        panel = Panel(study)
+        panel.mend()
+        panel.graded()
         show(study.report(arguments.compare or ""), arguments.study)
     finally:
         study.close()

@@ -62,6 +62,7 @@ def judge_arguments(p: argparse.ArgumentParser) -> None:
     g.add_argument(
         "--again", action="store_true", help="grade a part of the graded texts once more: has the judge drifted?"
     )
+    g.add_argument("--retry", action="store_true", help="also ask once more for judgements whose answers can't be read")
     g.add_argument("--rulers", nargs="+", default=[], metavar="MODEL=SHAPE", help="models of the study that are the paper's "
                    "own, such as m33=768x4 (its Fig 4): grades are linked to the published ones through them")  # fmt: skip
 
@@ -83,7 +84,9 @@ def judge_arguments(p: argparse.ArgumentParser) -> None:
 
 def check_together(arguments: argparse.Namespace) -> None:
     """UserError for options that say nothing without others."""
-    if arguments.model is None and (arguments.estimate or arguments.again or arguments.cap is not None):
+    if arguments.model is None and (
+        arguments.estimate or arguments.again or arguments.retry or arguments.cap is not None
+    ):
         raise UserError(expected="--model, the judge", found="none", todo="name it, as its server calls it")
     if arguments.cap is not None and not 0 <= arguments.cap < 1e6:
         raise UserError(expected="a cap in USD", found=str(arguments.cap), todo="choose another, such as --cap 5")
