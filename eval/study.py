@@ -170,17 +170,24 @@ class Study:
 
         Of the runs, all checkpoints that the study has. `corpus`: documents (`tsjax.corpus.sources`, or shards) on which
         all of them are read, so that models of different tokenizers compare; its held-out part where it has one.
+        `reference`: the run that tells how likely the texts are; what it told stays where it is not named again. UserError
+        for another corpus or other weights of the reference than before.
         """
-        from eval.complete import opened
+        from eval.complete import fingerprint, opened
         from eval.likelihood import Scorer
 
-        scorer = Scorer(next(opened(reference, ()))) if reference else None
+        scorer = None
+        if reference:
+            trained = next(opened(reference, ()))
+            self.keep(reference=fingerprint(trained))
+            scorer = Scorer(trained)
+        before = {one["model"]: one["per_completion"] for one in self.read("metrics.json", [])}
         prompts = self.prompts
         metrics: list[dict[str, Any]] = []
         rows: list[dict[str, Any]] = []
         by_model = self._by_model()
         for model, texts in by_model.items():
-            found = offline.offline(texts, prompts, scorer)
+            found = offline.offline(texts, prompts, scorer, before=before.get(model, ()))
             # Two kinds together would be more diverse than either.
             alike = [[one.text for one in texts if one.kind == kind] for kind in STORIES]
             more = diversity.diversity(model, alike[0] or alike[1])

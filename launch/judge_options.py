@@ -94,6 +94,8 @@ def check_together(arguments: argparse.Namespace) -> None:
         raise UserError(expected="run folders with --checkpoints", found="none", todo="name them")
     if arguments.corpus and not arguments.runs:
         raise UserError(expected="runs with --corpus, to read it", found="none", todo="name them")
+    if arguments.data and not arguments.runs:
+        raise UserError(expected="runs with --data, which were trained on it", found="none", todo="name them")
 
 
 def decoding_of(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -109,6 +109,7 @@ def test_a_judge_that_obeys_its_texts_voids_the_study(tsjax, tmp_path, others):
         (["--model", "gpt-6-luna", "--cap", "-1"], ["cap in USD"]),
         (["--checkpoints", "all"], ["run folders with --checkpoints"]),
         (["--corpus", "texts.txt"], ["runs with --corpus"]),
+        (["--data", "shards"], ["runs with --data"]),
         (["--rulers", "768x4"], ["MODEL=SHAPE"]),
         (["--instruct", "NOWHERE"], ["NOWHERE"]),
         (["NOWHERE"], ["NOWHERE"]),
