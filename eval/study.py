@@ -337,4 +337,8 @@ def _settings(sets: Sequence[PromptSet], k: int | None, decoding: Mapping[str, A
     for what, found in (("set", names), ("prompt id", ids)):
         if twice := sorted({one for one in found if found.count(one) > 1}):
             raise UserError(expected=f"each {what} once", found=f"{twice[0]} twice", todo="leave one out, or rename it")
-    return {"k": texts_each(k, decoding_of(decoding)), "decoding": dict(decoding), "sets": {one.name: one.hash for one in sets}}
+    return {
+        "k": texts_each(k, decoding_of(decoding)),
+        "decoding": dict(decoding),
+        "sets": {one.name: one.hash for one in sets},
+    }

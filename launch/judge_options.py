@@ -99,7 +99,7 @@ def check_together(arguments: argparse.Namespace) -> None:
 
 
 def decoding_of(arguments: argparse.Namespace) -> dict[str, Any]:
-    """How texts are written, of arguments that are `launch.going_on.filled`."""
+    """How texts are written, of arguments that are `launch.judge_plan.filled`."""
     found = {"mode": arguments.decoding, "max_new": arguments.max_new, "seed": arguments.seed,
              "cut_at_repeat": arguments.cut_at_repeat}  # fmt: skip
     unlike = arguments.temperature != 1  # of greedy and beam: for `eval.decoding` to refuse

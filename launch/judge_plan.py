@@ -5,6 +5,7 @@ import argparse
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,11 @@ def filled(given: argparse.Namespace, study: "Study") -> argparse.Namespace:
     """
     arguments, kept = argparse.Namespace(**vars(given)), study.kept()
     how = kept.get("decoding") or {}
-    begun = {"k": kept.get("k"), "decoding": how.get("mode"), **{name: how.get(name) for name in DEFAULTS if name in how}}
+    begun = {
+        "k": kept.get("k"),
+        "decoding": how.get("mode"),
+        **{name: how.get(name) for name in DEFAULTS if name in how},
+    }
     if given.model:
         begun["repeats"] = _repeats(study.out, given.model, given.mode)
     for name, default in (DEFAULTS | {"repeats": REPEATS}).items():
@@ -98,14 +103,13 @@ def sets_of(arguments: argparse.Namespace, study: "Study") -> list["PromptSet"]:
     from eval.prompts import load, parted
 
     kept, held = study.kept().get("sets") or {}, list["PromptSet"]()
-    if kept and not (arguments.prompts and arguments.instruct):
-        if not arguments.prompts or INSTRUCT in kept:
-            held = parted(study.prompts, kept)
+    if kept and (not arguments.prompts or (INSTRUCT in kept and not arguments.instruct)):
+        held = parted(study.prompts, kept)
     asked = [load(where) for where in arguments.prompts or (() if kept else SETS)]
     if not arguments.prompts:
         asked += [one for one in held if not (arguments.instruct and one.name == INSTRUCT)]
     elif INSTRUCT not in (one.name for one in asked):
-        asked += [one for one in held if one.name == INSTRUCT and not arguments.instruct]
+        asked += [one for one in held if one.name == INSTRUCT]  # none are held where --instruct is given
     asked += [instruct_sets(arguments.instruct)] if arguments.instruct else []
     hashes = {one.name: one.hash for one in asked}
     if kept and hashes != kept:
@@ -149,8 +153,6 @@ def _repeats(out: Path, model: str, mode: str) -> int | None:
 
 def _training(data: Path, study: "Study") -> list[str]:
     """Training stories of a shard folder. UserError where the study had another."""
-    from itertools import islice
-
     from tsjax.shards import open_shards
 
     shards = open_shards(data)

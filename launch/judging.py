@@ -79,7 +79,8 @@ def print_estimate(arguments: argparse.Namespace, study: Foreseen, training: Seq
         much = 10**30  # the cap is that of the whole study: what is taken off it is paid, or may be
         if paid := much - (panel.left(much) or 0):
             cents = math.ceil((paid + sum(one.worst for one in found)) / (DOLLAR / 100))
-            print(f"paid         {dollars(paid)} already, what may have been billed included; --cap of at least ${cents / 100:.2f} finishes it")
+            print(f"paid         {dollars(paid)} already, what may have been billed included; --cap of at least "
+                  f"${cents / 100:.2f} finishes it")  # fmt: skip
     table = panel.power(repeats=arguments.repeats)
     source = table["why"] if table["assumed"] else f"of a pilot, {table['why']}"
     print(f"differences  of two models that 4 of 5 such studies will find, in points; variances {source}")
