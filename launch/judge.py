@@ -2,45 +2,37 @@
 
 import argparse
 import time
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from launch.judge_options import cap_of, check_together, decoding_of, order_of, rulers_of, sets_of
+from launch.judge_options import cap_of, check_together, order_of
 from tsjax.errors import EXIT_BAD_INPUT, EXIT_DONE, UserError
-
-COPIED = 50  # training stories at hand for the anchors that copy one: most are long enough
 
 
 def judge(arguments: argparse.Namespace) -> int:
     from eval.panel import Panel
-    from eval.study import STUDY, Study
+    from eval.study import Study
     from launch.asking import Left, stopped_code
+    from launch.judge_plan import plan
     from launch.judging import grade, left_over
 
     check_together(arguments)
     if arguments.out.exists() and any(not path.name.startswith(".") for path in arguments.out.iterdir()):
         check_study(arguments.out)
-    sets, decoding, rulers = sets_of(arguments), decoding_of(arguments), rulers_of(arguments)
-    training = stories_of(arguments.data) if arguments.data else []  # refused before any text is written
-    if not (arguments.runs or arguments.completions or (arguments.out / STUDY).exists()):
-        raise UserError(expected="runs, or completions of other models", found="neither", todo="name at least one run")
     if arguments.estimate:
-        return estimate(arguments, sets, decoding, training)
+        return estimate(arguments)
     study = Study(arguments.out)
     try:
-        panel, began = Panel(study, training, rulers), time.monotonic()
-        made = study.write(arguments.runs, sets, arguments.k, decoding, arguments.checkpoints or "")
+        planned = plan(arguments, study)  # what can be refused is refused before any text is written
+        arguments, sets = planned.arguments, planned.sets
+        panel, began = Panel(study, planned.training, planned.rulers), time.monotonic()
+        made = study.write(arguments.runs, sets, arguments.k, planned.decoding, arguments.checkpoints or "")
         if arguments.completions:
             study.add(arguments.completions, sets, arguments.cut_at_repeat)
         if not study.completions:
             raise UserError(
                 expected="texts to look at", found="none: no prompt fits", todo="give other prompts or runs"
-            )
-        if strange := sorted(set(rulers) - (models := {one.model for one in study.completions})):
-            raise UserError(
-                expected=f"--rulers of {', '.join(sorted(models))}", found=strange[0], todo="name one of these"
             )
         print(
             f"{made:,} texts written ({time.monotonic() - began:.0f} s); {len(study.completions):,} in {arguments.out}"
@@ -90,33 +82,33 @@ def report(arguments: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def estimate(arguments: argparse.Namespace, sets: list[Any], decoding: dict[str, Any], training: list[str]) -> int:
+def estimate(arguments: argparse.Namespace) -> int:
     """What the judge will cost, and what the study can see then. Nothing is written, sent, or loaded."""
     from eval.study import Study
-    from launch.judging import foreseen, print_estimate
+    from launch.judge_plan import plan
+    from launch.judging import print_estimate
 
     with TemporaryDirectory() as nowhere:
         study = Study(arguments.out if arguments.out.exists() else Path(nowhere, "study"))
         try:
-            planned = study.planned(arguments.runs, sets, arguments.k, decoding, arguments.checkpoints or "")
-            print_estimate(arguments, foreseen(study, planned, sets, arguments), training)
+            planned = plan(arguments, study)
+            print_estimate(planned.arguments, planned.foreseen, planned.training)
         finally:
             study.close()
     return EXIT_DONE
 
 
-def stories_of(data: Path) -> list[str]:
-    """Training stories of a shard folder."""
-    from tsjax.shards import open_shards
-
-    return list(islice(open_shards(data).texts("train"), COPIED))
-
-
 def check_study(out: Path) -> None:
-    """UserError where `out` is no study, with what it is."""
+    """UserError where `out` is no study, with what it is, or one that has lost its texts."""
     from data_gen import job as jobs
 
     if (out / jobs.STUDY).exists():
+        graded = sorted(out.glob("judge-*/completions.jsonl"))
+        if graded and not (out / "completions.jsonl").exists():
+            raise UserError(
+                expected=f"the texts of the study, {out / 'completions.jsonl'}", found="none, though a judge had them",
+                todo=f"put the file back; what was graded is in {out}/judge-*/completions.jsonl",
+            )  # fmt: skip
         return
     found, todo = "other files" if out.exists() else "no such folder", "name the --out of a tsjax judge"
     try:

@@ -1,6 +1,7 @@
 """The judge of `tsjax judge` at work on one part of a study; and what it will cost."""
 
 import argparse
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ from data_gen.engine import CAP, DONE
 from data_gen.prices import DOLLAR, dollars
 from data_gen.senders import WAITING
 from eval.docket import ASKS, Docket
-from eval.foreign import foreign
 from eval.judge import JudgeEstimate, JudgeRun, Judging, judge_estimate
+from eval.models import models_of
 from eval.panel import Panel
 from eval.part_folder import unanswered, unreadable
 from eval.prompts import PromptSet
@@ -94,15 +95,11 @@ class Foreseen:
 def foreseen(
     study: Any, planned: Sequence[Completion], sets: Sequence[PromptSet], arguments: argparse.Namespace
 ) -> Foreseen:
-    """The study as it will be: with what is planned, and what the files of completions hold."""
+    """The study as it will be: with what is planned, and what the files of completions hold. UserError as `Study.add`."""
     prompts = [prompt for one in sets for prompt in one.prompts]
-    there = {(one.model, one.prompt_id, one.k): one for one in [*study.completions, *planned]}
-    for path in arguments.completions:
-        for one in foreign(
-            path, PromptSet("the study's sets", "", tuple(prompts)), cut_at_repeat=arguments.cut_at_repeat
-        ):
-            there.setdefault((one.model, one.prompt_id, one.k), one)
-    return Foreseen(study, study.out, list(there.values()), prompts)
+    runs = [model.name for model in models_of(arguments.runs, arguments.checkpoints or "")]
+    texts = study.with_texts_of(arguments.completions, sets, arguments.cut_at_repeat, runs)
+    return Foreseen(study, study.out, [*texts, *planned], prompts)
 
 
 def print_estimate(arguments: argparse.Namespace, study: Foreseen, training: Sequence[str]) -> None:
@@ -117,6 +114,11 @@ def print_estimate(arguments: argparse.Namespace, study: Foreseen, training: Seq
         print("nothing is left to grade")
     else:
         _print_cost(found, order_of(arguments, Docket([]), 0))
+        much = 10**30  # the cap is that of the whole study: what is taken off it is paid, or may be
+        if paid := much - (panel.left(much) or 0):
+            cents = math.ceil((paid + sum(one.worst for one in found)) / (DOLLAR / 100))
+            print(f"paid         {dollars(paid)} already, what may have been billed included; --cap of at least "
+                  f"${cents / 100:.2f} finishes it")  # fmt: skip
     table = panel.power(repeats=arguments.repeats)
     source = table["why"] if table["assumed"] else f"of a pilot, {table['why']}"
     print(f"differences  of two models that 4 of 5 such studies will find, in points; variances {source}")
