@@ -10,6 +10,7 @@ from typing import Any
 from launch.judge_options import cap_of, check_together, decoding_of, order_of, rulers_of, sets_of
 from tsjax.errors import EXIT_BAD_INPUT, EXIT_DONE, UserError
 
+REASONS = 3  # lines on why a judge's grades are void; the page has all of them
 COPIED = 50  # training stories at hand for the anchors that copy one: most are long enough
 
 
@@ -79,10 +80,11 @@ def report(arguments: argparse.Namespace) -> int:
     study = Study(arguments.study)
     try:
         Panel(study).graded()
-        show(study.report(arguments.compare or ""), arguments.study)
+        found = study.report(arguments.compare or "")
+        show(found, arguments.study)
     finally:
         study.close()
-    return EXIT_DONE
+    return EXIT_BAD_INPUT if found["void"] else EXIT_DONE
 
 
 def estimate(arguments: argparse.Namespace, sets: list[Any], decoding: dict[str, Any], training: list[str]) -> int:
@@ -125,12 +127,17 @@ def check_study(out: Path) -> None:
 
 def show(found: dict[str, Any], out: Path) -> None:
     """The table of grades, and where the page is."""
-    failed = (found["anchors"] or {}).get("why") or []
+    from eval.cautions import ANCHORS, by_dimension
+
     for warning in found["warnings"]:
-        if not any(warning == f"Anchors: {why}." for why in failed):
+        if not warning.startswith(ANCHORS):
             print(f"warning: {warning}")
     if found["void"]:
-        print(f"VOID: {'; '.join(failed) or 'the anchors failed'}; the judge's grades mean nothing")
+        why = by_dimension(found["anchors"].get("why") or ["the anchors failed"])
+        if len(why) > REASONS:
+            others = ", ".join(line.partition(":")[0] for line in why[REASONS - 1 :])
+            why = [*why[: REASONS - 1], f"and more, told on the page: {others}"]
+        print("\n      ".join(["VOID: the judge's grades mean nothing. " + why[0], *why[1:]]))
     for model in found["models"]:
         if not model["in_table"]:
             continue  # an earlier checkpoint: the page has its curves
