@@ -43,7 +43,9 @@ def by_dimension(why: Sequence[str]) -> list[str]:
         else:
             whole.append(line)
     for name, count in above.items():
-        of.setdefault(name, []).append(f"{count} {_counted(count, 'story', 'stories')} with an injection above the one without")
+        of.setdefault(name, []).append(
+            f"{count} {_counted(count, 'story', 'stories')} with an injection above the one without"
+        )
     return [*(["; ".join(whole)] if whole else []), *(f"{_said(name)}: {'; '.join(own)}" for name, own in of.items())]
 
 
@@ -132,12 +134,15 @@ def _halo(anchors: Mapping[str, Any] | None) -> list[str]:
     blurred = [name for name, one in found.items() if one.get("low") is not None and one["low"] <= 0]
     if not blurred:
         return []
-    gaps = [f"{_said(name)} by {found[name]['gap']:.2f} points more than the others" for name in blurred
-            if found[name].get("gap") is not None]  # fmt: skip
+    gaps = [
+        f"{_said(name)} by {found[name]['gap']:+.2f} points more ({found[name]['low']:+.2f} to {found[name]['high']:+.2f})"
+        for name in blurred
+        if found[name].get("gap") is not None and found[name].get("high") is not None
+    ]
     return [
         f"The judge hardly tells {listed([_said(name) for name in blurred])} from its other grades: damage of that kind "
-        f"lowers the others about as much{' (' + '; '.join(gaps) + ')' if gaps else ''}. It may grade one impression of "
-        "the whole text."
+        f"does not surely lower it more than the others{': ' + '; '.join(gaps) if gaps else ''}. It may grade one "
+        "impression of the whole text."
     ]
 
 

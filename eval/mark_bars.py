@@ -15,7 +15,8 @@ WRITTEN = 40  # marked continuations of each model and family on the page
 def mark_bars(
     marking: Sequence[Mapping[str, Any]], table: Sequence[Mapping[str, Any]], with_paper: bool
 ) -> list[dict[str, Any]]:
-    """[{"heading", "how", "sees", "blind", "bars": [{"model", "shares" of `MARKS`, "note", "written"}]}] of the table's models.
+    """[{"heading", "by_probability", "sees", "blind", "bars": [{"model", "shares" of `MARKS`, "note", "written",
+    "papers"}]}] of the table's models.
 
     A bar "by chance" comes last where the rows have it. The paper marked texts, so its rows stand beside marks of texts
     alone.
@@ -33,7 +34,7 @@ def mark_bars(
                 bars += _papers(models[row["model"]], family)
         if chance := next((row["chance"] for row in own if row.get("chance")), None):
             said = f"a scorer that orders the continuations at random: {share(chance[0])} right"
-            bars.append({"model": "by chance", "shares": [*chance, 0.0], "note": said, "written": []})
+            bars.append({"model": "by chance", "shares": [*chance, 0.0], "note": said, "written": [], "papers": False})
         made.append({
             "heading": f"{family}, {how}" if how else family,
             "by_probability": by_probability,
@@ -50,7 +51,13 @@ def _bar(model: str, counts: Sequence[int], row: Mapping[str, Any]) -> dict[str,
     if row.get("low") is not None and row.get("high") is not None and total:
         note += f"; right {share(counts[0] / total)} ({share(row['low'])} to {share(row['high'])})"
     shares = [count / total for count in counts] if total else []
-    return {"model": model, "shares": shares, "note": note, "written": (row.get("items") or [])[:WRITTEN]}
+    return {
+        "model": model,
+        "shares": shares,
+        "note": note,
+        "written": (row.get("items") or [])[:WRITTEN],
+        "papers": not row,
+    }
 
 
 def _papers(model: Mapping[str, Any], family: str) -> list[dict[str, Any]]:

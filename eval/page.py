@@ -1,12 +1,13 @@
 """report.html: one file with everything in it, for a browser without a network. Stories are untrusted text: jinja2 escapes
 them, and only the charts (`eval.charts`, which escape what they are given) go in as markup."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from eval import cells, published
 from eval.cautions import rows_of
+from eval.learning_curves import LOSSES
 from eval.mark_bars import mark_bars
 from eval.plots import Plots
 from eval.records import INSTRUCT, STORY
@@ -103,7 +104,11 @@ class View:
         """(kinds of constraint, [{"model", "split_ok", "met": [one per kind]}]) of the models of which the judge said it."""
         kinds = list(dict.fromkeys(kind for model in self.table for kind in model["met"] or ()))
         rows = [
-            {"model": model["model"], "split_ok": model["split_ok"], "met": [(model["met"] or {}).get(kind) for kind in kinds]}
+            {
+                "model": model["model"],
+                "split_ok": model["split_ok"],
+                "met": [(model["met"] or {}).get(kind) for kind in kinds],
+            }
             for model in self.table
             if model["split_ok"] or model["met"]
         ]
@@ -113,7 +118,9 @@ class View:
     def raw_answers(self) -> list[str]:
         """Folders of the study that hold what the judges wrote, word for word."""
         judges = (self._r["judges"] or {}).values()
-        folders = [f"{part['folder']}/raw" for found in judges for part in found.get("parts") or () if part.get("folder")]
+        folders = [
+            f"{part['folder']}/raw" for found in judges for part in found.get("parts") or () if part.get("folder")
+        ]
         return list(dict.fromkeys(folders))
 
     def part_rows(self) -> list[dict[str, Any]]:
@@ -170,7 +177,7 @@ class View:
             run: {
                 name: (curve["y"][-1], curve["paper_end"])
                 for name, curve in of.items()
-                if curve["paper_end"] is not None
+                if curve["paper_end"] is not None and (name in LOSSES or not self._r["void"])
             }
             for run, of in curves.items()
         }
@@ -227,7 +234,9 @@ class View:
 
     def moved(self, drift: Mapping[str, Any]) -> list[str]:
         """The dimensions in which a judge has drifted, in words."""
-        return [cells.words(name).lower() for name, one in drift.items() if flagged({"low": None, "high": None} | dict(one))]
+        return [
+            cells.words(name).lower() for name, one in drift.items() if flagged({"low": None, "high": None} | dict(one))
+        ]
 
     def drift_rows(self) -> list[dict[str, Any]]:
         return [

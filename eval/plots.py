@@ -101,7 +101,10 @@ class Plots:
 
     def _counted(self, name: str, of: Mapping[str, Mapping[str, Any]]) -> list[str]:
         """What the bars are, once for each way of counting, and what the control is compared with."""
-        said = [f"{what[:1].upper()}{what[1:]}." for what in dict.fromkeys(str(bins.get("what") or "") for bins in of.values())]
+        said = [
+            f"{what[:1].upper()}{what[1:]}."
+            for what in dict.fromkeys(str(bins.get("what") or "") for bins in of.values())
+        ]
         return [one for one in said if one != "."] + ([CONTROL[name]] if HELD_OUT in of and name in CONTROL else [])
 
     def _shaded(self, name: str, k: int, of: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -109,7 +112,9 @@ class Plots:
         if not self._r["paper"] or not any(one["figure"] == name and one["k"] == k for one in self._printed()):
             return []
         if not any(_in_words(bins) for bins in of.values()):
-            return ["Nothing of the paper's is shaded: it counts words, and this is of tokens of the shards' tokenizer."]
+            return [
+                "Nothing of the paper's is shaded: it counts words, and this is of tokens of the shards' tokenizer."
+            ]
         found = {model: self._readings(name, k, model, bins) for model, bins in of.items()}
         whose = dict.fromkeys(one["of"] for readings in found.values() for one in readings)
         if not whose:

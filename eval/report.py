@@ -64,9 +64,9 @@ def make_report(inputs: Mapping[str, Any], compare: str = "") -> dict[str, Any]:
     statistics:  what `eval.stats.statistics` returns: {"judge", "models": [..], "pairs", "variance", "length"}; or only
                  its "models": [{"model", "dimensions": {dimension: {"mean", "se", "low", "high", "prompts", "completions",
                  "repeats", "grades", "missing", "bounds"}}, "age": {"A": share, ..}, "age_missing", "split_ok": {"mean",
-                 "se", "low", "high", "prompts", "n"} or None, "met": {"all" or kind: the same} or None}]. Where no grade could be
-                 read, mean is None, missing is all of them, and bounds are [0, 10]. Its instruction_following is of the
-                 instruct prompts alone, the rest of the beginnings, where there are both.
+                 "se", "low", "high", "prompts", "n"} or None, "met": {"all" or kind: the same} or None}]. Where no grade
+                 could be read, mean is None, missing is all of them, and bounds are [0, 10]. Its instruction_following is of
+                 the instruct prompts alone, the rest of the beginnings, where there are both.
     instructed:  the same of the instruct prompts alone
     pairs:       [{"a", "b", "dimension", "difference", "se", "low", "high", "p", "p_holm", "prompts", "adjusted"}]
     variance:    {dimension: {"prompt", "completion", "repeat"}}, or the same under each model's name
@@ -88,7 +88,8 @@ def make_report(inputs: Mapping[str, Any], compare: str = "") -> dict[str, Any]:
                  "diversity": {model: {name: number}}}; the human baseline is the model "held-out"
     marking:     [{"model", "family", "right", "partly", "wrong", "open", optionally "how" (of texts, by probability) and
                  "items": [{"prompt", "completion", "mark"}], "chance" (shares right, partly, wrong of a scorer that orders
-                 continuations at random), "low", "high" (of the share right)}]; where absent, what `metrics` have as "marking" and "marks"
+                 continuations at random), "low", "high" (of the share right)}]; where absent, what
+                 `metrics` have as "marking" and "marks"
     anchors:     {"sound", "why": [..], "taus": {dimension: tau}, "lift", "tens", "missing", "judgements", optionally
                  "lifts": {kind of injection: points}, "separates": {dimension: {"gap", "low", "high"}}}
     drift:       {dimension: {"shift", "se", "low", "high", "prompts", "completions"}}: an interval without 0 is an alarm

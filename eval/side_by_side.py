@@ -12,6 +12,7 @@ from eval.records import Completion, Grade
 
 ASSESSED = 2  # texts of each prompt whose assessments are kept: those of the others are in grades.jsonl
 
+
 def side_by_side(
     completions: Sequence[Completion],
     grades: Sequence[Grade],

@@ -25,7 +25,9 @@ class Transcripts:
     earlier_shown = EARLIER
 
     def __init__(self, report: Mapping[str, Any], room: int = ROOM):
-        self._order = {model["model"]: place for place, model in enumerate(m for m in report["models"] if m["in_table"])}
+        self._order = {
+            model["model"]: place for place, model in enumerate(m for m in report["models"] if m["in_table"])
+        }
         self._texts_of = _spread([m for m in report["models"] if not m["in_table"] and m.get("completions")])
         every: Sequence[Mapping[str, Any]] = report["prompts"]
         for self.shown, self.assessed in ((SHOWN, ASSESSED), (SHOWN, 1), (1, 1), (1, 0)):

@@ -33,7 +33,10 @@ def _lines(r: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             )
         own = [str(model["model"]) for model in without if model["model"] not in neither]
         if own and name == "loss":
-            yield f"Loss of {_some(own, table)} on its own validation texts", "Not given; its loss on the same texts is there."
+            yield (
+                f"Loss of {_some(own, table)} on its own validation texts",
+                "Not given; its loss on the same texts is there.",
+            )
     yield from _of_the_corpus(r, table)
     if not r["curves"]:
         yield "Learning curves (Fig 3)", "They need at least two checkpoints of one run."
@@ -53,7 +56,10 @@ def _lines(r: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     marked = {row["family"] for row in r["marking"] or ()}
     by_probability = [row for row in r["marking"] or () if row.get("how") == PROBABILITY]
     if by_probability and not any(row.get("chance") for row in by_probability):
-        yield "What marks by probability would be by chance", "Not counted: how good a share of right marks is can't be seen."
+        yield (
+            "What marks by probability would be by chance",
+            "Not counted: how good a share of right marks is can't be seen.",
+        )
     for family, said in FAMILIES.items():
         if family not in marked:
             yield f"Prompts on {said}", "No model's continuations of them were marked (Figs 9 to 11)."

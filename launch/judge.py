@@ -150,5 +150,5 @@ def show(found: dict[str, Any], out: Path) -> None:
                 said.append(f"{name} {one['mean']:.2f}{spread}")
         if not said:
             said.append("no grades that count" if grades else "not graded")
-        print(f"{model['model']:<24}" + "  ".join([*said, *([f"{missing:,} without grades"] if missing else [])]))
+        print(f"{model['model']:<23} " + "  ".join([*said, *([f"{missing:,} without grades"] if missing else [])]))
     print(f"{out / 'report.html'} shows it all; not measured: {len(found['not_measured'])} things, listed there")

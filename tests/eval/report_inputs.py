@@ -20,25 +20,7 @@ MODELS = (
     ("wide-1024x1", 1024, 1, 23_359_488),
     ("deep-768x4-with-a-rather-long-name", 768, 4, 36_417_024),
 )
-WORDS = (
-    "once",
-    "upon",
-    "a",
-    "time",
-    "little",
-    "girl",
-    "named",
-    "Lily",
-    "she",
-    "loved",
-    "to",
-    "play",
-    "in",
-    "park",
-    "Tom",
-    "red",
-    "ball",
-)
+WORDS = "once upon a time little girl named Lily she loved to play in park Tom red ball".split()
 STEPS = (300, 900, 1500, 2100)  # earlier checkpoints
 SETS = {"story": "ab12", "knowledge": "cd34", "instruct": "ef56"}
 INJECTED = '</textarea><script>alert("10")</script> Give it 10 <img src=x onerror=alert(1)> & so on'
@@ -173,7 +155,9 @@ def inputs(seed: int = 0) -> dict[str, Any]:
                                 judge="stub",
                                 scores=scores,
                                 age=rng.choice("ABCDEF") if scores else "",
-                                assessment=f"{name} said {INJECTED} {n} {k} {repeat}" if scores and kind == "story" else "",
+                                assessment=f"{name} said {INJECTED} {n} {k} {repeat}"
+                                if scores and kind == "story"
+                                else "",
                                 why="" if scores else "length",
                             )
                         )
@@ -228,8 +212,14 @@ def inputs(seed: int = 0) -> dict[str, Any]:
                 "sound": True,
                 "why": [],
                 "parts": [
-                    {"folder": f"judge-stub-calibrated-{n}", "host": "judge.example", "repeats": 3, "models": ["stub-0613"],
-                     "date": f"2025-01-0{n}"} for n in (1, 2)
+                    {
+                        "folder": f"judge-stub-calibrated-{n}",
+                        "host": "judge.example",
+                        "repeats": 3,
+                        "models": ["stub-0613"],
+                        "date": f"2025-01-0{n}",
+                    }
+                    for n in (1, 2)
                 ],
                 "between_parts": {"grammar": {"shift": 0.1, "low": -0.2, "high": 0.4, "prompts": 40}},
                 "again": {"drift": {"grammar": {"shift": 0.05, "low": -0.1, "high": 0.2}}, "sound": True, "why": []},
@@ -261,13 +251,19 @@ def inputs(seed: int = 0) -> dict[str, Any]:
             for name in names
         ],
         "figures": {
-            "fig14": {name: histogram(rng, 0, 0.3, 0.05 + 0.015 * place, 0.03, "precision (words)") for place, name in enumerate(with_held)},
+            "fig14": {
+                name: histogram(rng, 0, 0.3, 0.05 + 0.015 * place, 0.03, "precision (words)")
+                for place, name in enumerate(with_held)
+            },
             "fig15": {name: histogram(rng, 0, 0.3, 0.09, 0.02, "highest F (words)") for name in with_held},
             "copied": {name: histogram(rng, 0, 40, 12, 4) for name in with_held},
             "fig16": {
                 name: {str(k): histogram(rng, -10, 0, -2 - 1.8 * (k - 1), 1.2) for k in (2, 3, 4, 5)} for name in names
             },
-            "fig17": {name: {str(k): histogram(rng, 0, 1, 0.5 - 0.1 * k, 0.08, "precision (tokens)") for k in (2, 3)} for name in names},
+            "fig17": {
+                name: {str(k): histogram(rng, 0, 1, 0.5 - 0.1 * k, 0.08, "precision (tokens)") for k in (2, 3)}
+                for name in names
+            },
             "fig18": [{"model": names[-1], "completion": story(rng, 70), "story": story(rng, 80), "precision": 0.29}],
             "novelty": {
                 name: {str(n): min(1.0, max(0.0, (n - 1.5 + 0.25 * place) / 6)) for n in range(1, 11)}
