@@ -152,7 +152,7 @@ def _parts_differ(judges: Mapping[str, Any] | None) -> list[str]:
     for judge, found in (judges or {}).items():
         moved = [
             f"{_said(row['dimension'])} {row['shift']:+.2f}{_of(row)}"
-            for row in rows_of(found.get("between_parts"), ("shift", "low", "high"))
+            for row in rows_of(found.get("between_parts"), ("shift", "low", "high", "part"))
             if flagged(row)
         ]
         if moved:
@@ -251,4 +251,6 @@ def _counted(count: int, one: str, many: str) -> str:
 
 
 def _of(row: Mapping[str, Any]) -> str:
-    return f" in {row['of']}" if row["of"] else ""
+    """The part of the judging that a row is of, where it tells it."""
+    part = row.get("part") or row["of"]
+    return f" in {part}" if part else ""

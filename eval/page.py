@@ -14,6 +14,7 @@ from eval.records import INSTRUCT, STORY
 from eval.rubric import AGES
 from eval.slopes import flagged
 from eval.transcripts import Transcripts
+from eval.unmeasured import listed
 from tsjax.atomic import write_atomic
 from tsjax.errors import UserError
 
@@ -125,9 +126,9 @@ class View:
 
     def part_rows(self) -> list[dict[str, Any]]:
         """[{"judge", "folder", "host", "repeats", "models", "date"}]: what was asked when, judge by judge."""
-        names = ("folder", "host", "repeats", "models", "date")
+        names = ("folder", "host", "repeats", "date")
         return [
-            {"judge": judge} | {name: part.get(name) for name in names}
+            {"judge": judge, "models": listed(part.get("models") or ())} | {name: part.get(name) for name in names}
             for judge, found in (self._r["judges"] or {}).items()
             for part in found.get("parts") or ()
         ]
@@ -137,7 +138,8 @@ class View:
 
     def between_rows(self, judge: Mapping[str, Any]) -> list[dict[str, Any]]:
         """How a judge's later parts graded the anchors, against its first."""
-        return [row | {"alarm": flagged(row)} for row in rows_of(judge.get("between_parts"), ("shift", "low", "high"))]
+        rows = rows_of(judge.get("between_parts"), ("shift", "low", "high", "part"))
+        return [row | {"alarm": flagged(row), "of": row["part"] or row["of"]} for row in rows]
 
     def diversity_names(self, found: Mapping[str, Mapping[str, Any]]) -> list[str]:
         return list(dict.fromkeys(name for values in found.values() for name in values))

@@ -20,7 +20,8 @@ MODELS = (
     ("wide-1024x1", 1024, 1, 23_359_488),
     ("deep-768x4-with-a-rather-long-name", 768, 4, 36_417_024),
 )
-WORDS = "once upon a time little girl named Lily she loved to play in park Tom red ball".split()
+STORY = "once upon a time little girl named Lily she loved to play in park Tom red ball"
+WORDS = STORY.split()
 STEPS = (300, 900, 1500, 2100)  # earlier checkpoints
 SETS = {"story": "ab12", "knowledge": "cd34", "instruct": "ef56"}
 INJECTED = '</textarea><script>alert("10")</script> Give it 10 <img src=x onerror=alert(1)> & so on'
@@ -216,12 +217,14 @@ def inputs(seed: int = 0) -> dict[str, Any]:
                         "folder": f"judge-stub-calibrated-{n}",
                         "host": "judge.example",
                         "repeats": 3,
-                        "models": ["stub-0613"],
+                        "models": ["tiny-64x8"],
                         "date": f"2025-01-0{n}",
                     }
                     for n in (1, 2)
                 ],
-                "between_parts": {"grammar": {"shift": 0.1, "low": -0.2, "high": 0.4, "prompts": 40}},
+                "between_parts": {
+                    "grammar": {"shift": 0.1, "low": -0.2, "high": 0.4, "part": "judge-stub-calibrated-2"}
+                },
                 "again": {"drift": {"grammar": {"shift": 0.05, "low": -0.1, "high": 0.2}}, "sound": True, "why": []},
             },
             "stub-2": {"models": second, "sound": False, "why": ["grammar: tau 0.31, expected 0.8 at least"]},
