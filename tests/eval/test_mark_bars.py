@@ -5,6 +5,7 @@ import pytest
 
 from eval.cells import counted, name, short, with_error
 from eval.mark_bars import mark_bars
+from eval.marking import MARK_BLIND, MARK_SEES, TEXT_BLIND, TEXT_SEES
 from eval.page import html
 from eval.plots import Plots
 from eval.report import make_report
@@ -41,10 +42,10 @@ def test_chance_stands_under_the_models_and_the_paper_beside_texts_alone(given):
 def test_what_each_way_sees_and_its_intervals_are_told(given):
     said = Page(html(make_report(given))).said
     for words in (
-        "whether the model finds an accepted continuation likelier, per character",
-        "what it would write by itself",
-        "whether an accepted or a rejected continuation stands in the text",
-        "right answers in other words: they are 'open'",
+        MARK_SEES,
+        MARK_BLIND,
+        TEXT_SEES,
+        TEXT_BLIND,
         "at random: 31% right",
         "(21% to 44%)",
     ):
