@@ -9,6 +9,8 @@ from typing import Any
 from launch.judge_options import cap_of, check_together, order_of
 from tsjax.errors import EXIT_BAD_INPUT, EXIT_DONE, UserError
 
+REASONS = 3  # lines on why a judge's grades are void; the page has all of them
+
 
 def judge(arguments: argparse.Namespace) -> int:
     from eval.panel import Panel
@@ -76,10 +78,11 @@ def report(arguments: argparse.Namespace) -> int:
         panel = Panel(study)
         panel.mend()
         panel.graded()
-        show(study.report(arguments.compare or ""), arguments.study)
+        found = study.report(arguments.compare or "")
+        show(found, arguments.study)
     finally:
         study.close()
-    return EXIT_DONE
+    return EXIT_BAD_INPUT if found["void"] else EXIT_DONE
 
 
 def estimate(arguments: argparse.Namespace) -> int:
@@ -122,12 +125,17 @@ def check_study(out: Path) -> None:
 
 def show(found: dict[str, Any], out: Path) -> None:
     """The table of grades, and where the page is."""
-    failed = (found["anchors"] or {}).get("why") or []
+    from eval.cautions import ANCHORS, by_dimension
+
     for warning in found["warnings"]:
-        if not any(warning == f"Anchors: {why}." for why in failed):
+        if not warning.startswith(ANCHORS):
             print(f"warning: {warning}")
     if found["void"]:
-        print(f"VOID: {'; '.join(failed) or 'the anchors failed'}; the judge's grades mean nothing")
+        why = by_dimension(found["anchors"].get("why") or ["the anchors failed"])
+        if len(why) > REASONS:
+            others = ", ".join(line.partition(":")[0] for line in why[REASONS - 1 :])
+            why = [*why[: REASONS - 1], f"and more, told on the page: {others}"]
+        print("\n      ".join(["VOID: the judge's grades mean nothing. " + why[0], *why[1:]]))
     for model in found["models"]:
         if not model["in_table"]:
             continue  # an earlier checkpoint: the page has its curves
@@ -140,5 +148,5 @@ def show(found: dict[str, Any], out: Path) -> None:
                 said.append(f"{name} {one['mean']:.2f}{spread}")
         if not said:
             said.append("no grades that count" if grades else "not graded")
-        print(f"{model['model']:<24}" + "  ".join([*said, *([f"{missing:,} without grades"] if missing else [])]))
+        print(f"{model['model']:<23} " + "  ".join([*said, *([f"{missing:,} without grades"] if missing else [])]))
     print(f"{out / 'report.html'} shows it all; not measured: {len(found['not_measured'])} things, listed there")
