@@ -82,11 +82,12 @@ def _linked(dimension: str, found: Mapping[str, Any], link: Mapping[str, Any] | 
     """The mean on the paper's scale, by how much that is off on rulers left out, and whether it is a guess."""
     linked = ((link or {}).get("models") or {}).get(model, {}).get(dimension)
     of = ((link or {}).get("dimensions") or {}).get(dimension) or {}
+    error = ((link or {}).get("errors") or {}).get(model, {}).get(dimension, of.get("left_out"))
     span, mean = of.get("span"), found.get("mean")
     outside = span is not None and mean is not None and not span[0] <= mean <= span[1]
     return {
         "linked": linked,
-        "linked_error": None if linked is None else of.get("left_out"),
+        "linked_error": None if linked is None else error,
         "linked_normalised": None if linked is None else published.normalised(linked, dimension),
         "link_is_guess": linked is not None and outside,
     }
