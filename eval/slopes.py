@@ -60,10 +60,8 @@ def order_slopes(
         for grade in mine:
             of_model[grade.model, place[grade.completion, grade.repeat][0]].append((grade.scores or {})[name])
         mean = {key: fmean(values) for key, values in of_model.items()}
-        ones, at = (
-            [],
-            dict[str, float](),
-        )  # each judgement stands for itself: the repeats of a text have their own places
+        ones: list[Grade] = []  # each judgement stands for itself: the repeats of a text have their own places
+        at: dict[str, float] = {}
         for grade in mine:
             part, where = place[grade.completion, grade.repeat]
             less = {name: (grade.scores or {})[name] - mean[grade.model, part]}
