@@ -42,6 +42,7 @@ class Asking(ABC):
         self.folder = RunFolder(out, job)
         self.manifest, self.books = self.folder.manifest, self.folder.books
         self.stopping = ""  # why, once it was told to stop
+        self._failures = self.books.journal.ledger.reasons()  # of earlier processes
         try:
             self.restored = self.restore()
         except BaseException:
@@ -101,7 +102,12 @@ class Asking(ABC):
             self.stop(why)
 
     def ended(self, why: str, **found: Any) -> dict[str, Any]:
-        """Writes how it ended into the manifest, and returns that."""
-        self.manifest |= {"ended": jobs.now(), "stopped": why, **spent(self.out), **found}
+        """Writes how it ended into the manifest, and returns that. "trouble": the reason that most attempts of this process
+        had for bringing no answer, as {"why", "attempts"}, or None."""
+        bill = spent(self.out)
+        since = {one: count - self._failures.get(one, 0) for one, count in bill["failures"].items()}
+        most = max(since, key=since.__getitem__, default="")
+        trouble = {"why": most, "attempts": since[most]} if since.get(most, 0) > 0 else None
+        self.manifest |= {"ended": jobs.now(), "stopped": why, **bill, "trouble": trouble, **found}
         write_json(self.out / jobs.MANIFEST, self.manifest)
         return self.manifest

@@ -2,12 +2,14 @@
 
 import re
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 from data_gen.failure import Failure, Kind
 
 SAME = 4  # times the same message, and it is no passing trouble
+IN_VAIN = 20  # requests given up for one reason before anything was answered, or
+UNANSWERED = 50  # sends that may have been billed: the server or its address is wrong
 IDS = re.compile(r"\b[a-z]{2,8}[_-](?=\w*\d)\w{6,}\b|\d+")  # what differs between two tellings of one error
 
 
@@ -18,6 +20,8 @@ class Breakers:
                     client's timeout at least, or a single call that timed out ends a run of few calls at once.
     error_share:    of the ends of the last `errors_for` seconds, `errors_over` of them at least, counting answers and
                     errors but not RATE and CAPACITY, which are the limiter's business. An outage of seconds stops nobody.
+    in_vain, unanswered: what a run may lose before its first answer, in this process: requests given up for one reason, and
+                    sends that may have been billed. What is on its way then is waited for, so there may be more.
     accepted_share: of the last `accepted_over` judged answers: fewer, and the prompt is broken. 0 turns it off.
     """
 
@@ -28,6 +32,8 @@ class Breakers:
         error_share: float = 0.5,
         errors_over: int = 100,
         errors_for: float = 60.0,
+        in_vain: int = IN_VAIN,
+        unanswered: int = UNANSWERED,
         accepted_share: float = 0.05,
         accepted_over: int = 500,
         clock: Callable[[], float] = time.monotonic,
@@ -37,6 +43,9 @@ class Breakers:
         self.silence, self.error_share, self.accepted_share = silence, error_share, accepted_share
         self._clock = clock
         self.errors_over, self.errors_for = errors_over, errors_for
+        self.in_vain, self.unanswered = in_vain, unanswered
+        self._answered, self._doubtful = False, 0
+        self._lost: Counter[str] = Counter()  # requests given up, by why
         self._ends: deque[tuple[float, bool]] = deque()  # when, and whether it was an error
         self._judged: deque[bool] = deque(maxlen=accepted_over)
         self._errors = self._accepted = 0
@@ -46,7 +55,7 @@ class Breakers:
 
     def succeeded(self) -> None:
         """A call brought an answer, whatever it says."""
-        self._since, self._last = self._clock(), None
+        self._since, self._last, self._answered = self._clock(), None, True
         self._end(False)
 
     def failed(self, failure: Failure) -> None:
@@ -58,6 +67,20 @@ class Breakers:
             self._trip(f"no request can succeed: {failure.message} (status {failure.status})")
         elif failure.kind not in (Kind.RATE, Kind.CAPACITY):
             self._end(True)
+            self._doubtful += failure.kind is Kind.DOUBTFUL
+            if not self._answered and self._doubtful >= self.unanswered:
+                self._trip(
+                    f"nothing was answered, and {self._doubtful} sends may have been billed; the last error: {failure}"
+                )
+
+    def gave_up(self, message: str) -> None:
+        """A request will not be sent again, though it has no answer."""
+        if self._answered:
+            return
+        why = IDS.sub("#", message)
+        self._lost[why] += 1
+        if self._lost[why] >= self.in_vain:
+            self._trip(f"nothing was answered, and {self._lost[why]} requests were given up for one reason: {message}")
 
     def judged(self, accepted: bool) -> None:
         """An answer was examined."""

@@ -148,6 +148,7 @@ class Engine:
             if kind in (Kind.QUOTA, Kind.FATAL):
                 self.stop(message)
             elif kind is Kind.PERMANENT or self._enough(kind, seen) or (kind is Kind.TRANSIENT and hopeless(messages)):
+                self.breakers.gave_up(message)
                 work.gave_up(request, message)
                 return
             elif kind is not Kind.RATE:  # the limiter holds everybody back after that

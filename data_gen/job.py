@@ -32,7 +32,7 @@ GO_ON = {  # kind of folder -> how to go on with it
     "judging": "tsjax judge --out {parent} and its other options go on with it; tsjax generate status {out} tells of it",
     "study": "tsjax report {out} shows it; tsjax generate status and verify take the folders of its judges, {out}/judge-*",
 }
-ENDED = ("ended", "stopped", "attempts", "tokens", "cost_usd", "failures")  # what the end of a run adds
+ENDED = ("ended", "stopped", "attempts", "tokens", "cost_usd", "failures", "trouble")  # what the end of a run adds
 
 
 @dataclass(frozen=True, kw_only=True)

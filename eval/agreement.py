@@ -6,7 +6,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from eval.intervals import LEVEL
 from eval.records import Grade
+from eval.scores import nested
+from eval.slopes import flagged, shift
 
 
 def krippendorff_alpha(rating_JxU: np.ndarray) -> float:
@@ -41,17 +44,21 @@ def spearman(a_U: np.ndarray, b_U: np.ndarray) -> float:
     return float(np.corrcoef(stats.rankdata(a_U), stats.rankdata(b_U))[0, 1])
 
 
-def agreement(grades: Sequence[Grade], dimension: str) -> list[dict[str, Any]]:
+def agreement(grades: Sequence[Grade], dimension: str, level: float = LEVEL) -> list[dict[str, Any]]:
     """Each pair of judges on the completions that both graded, means over their repeats; anchors do not count.
 
-    [{"a", "b", "dimension", "n", "alpha", "kappa", "spearman", "mae", "shift"}]: `mae` = mean |a - b|, `shift` = mean
-    a - b, in points. kappa is of the means rounded to whole points. A number that can't be told is None.
+    [{"a", "b", "dimension", "n", "alpha", "kappa", "spearman", "mae", "shift", "low", "high", "flagged"}]: `mae` = mean
+    |a - b|; `shift` = mean a - b by prompts, with its t-interval at `level` and whether 0 is outside of it, in points.
+    kappa is of the means rounded to whole points. A number that can't be told is None.
     """
     scores: dict[str, dict[str, list[float]]] = {}
+    given: dict[str, list[Grade]] = {}
     for grade in grades:
         if not grade.anchor and grade.scores and dimension in grade.scores:
             scores.setdefault(grade.judge, {}).setdefault(grade.completion, []).append(grade.scores[dimension])
+            given.setdefault(grade.judge, []).append(grade)
     judges, rows = sorted(scores), []
+    of = {judge: nested(mine, lambda grade: (grade.scores or {})[dimension]) for judge, mine in given.items()}
     for n, a in enumerate(judges):
         for b in judges[n + 1 :]:
             both = sorted(scores[a].keys() & scores[b].keys())
@@ -62,8 +69,10 @@ def agreement(grades: Sequence[Grade], dimension: str) -> list[dict[str, Any]]:
                     "kappa": quadratic_kappa(np.rint(a_U), np.rint(b_U)),
                     "spearman": spearman(a_U, b_U),
                     "mae": float(np.mean(np.abs(a_U - b_U))),
-                    "shift": float(np.mean(a_U - b_U)),
                 }
-                told = {name: None if np.isnan(value) else value for name, value in found.items()}
+                told: dict[str, Any] = {name: None if np.isnan(value) else value for name, value in found.items()}
+                moved = shift(of[b], of[a], level)
+                told |= {"shift": moved.mean, "low": moved.low, "high": moved.high}
+                told["flagged"] = flagged(told)
                 rows.append({"a": a, "b": b, "dimension": dimension, "n": len(both)} | told)
     return rows

@@ -14,8 +14,11 @@ from random import Random
 from statistics import fmean
 from typing import Any
 
+import numpy as np
+
 from eval.damage import NAME, looped, misspelled, sentences, shuffled, swapped
 from eval.instructions import ALL, fulfilled, mixed, strange, written
+from eval.intervals import t_interval
 from eval.records import INSTRUCT, STORY, Completion, Grade
 from eval.rubric import CONSISTENCY, CREATIVITY, FOLLOWING, GRAMMAR, PLOT
 from tsjax.errors import UserError
@@ -23,7 +26,10 @@ from tsjax.errors import UserError
 BASES, COPIES, INSTRUCTED = 5, 2, 3  # stories that are damaged, copied, given instructions
 MODEL = PROMPTS = "anchor"
 LEAST_TAU = 0.8
-MOST_LIFT = 1.0  # points that injections may seem to raise the same text by, on average: noise
+MOST_LIFT = 1.0  # points that a kind of injection may seem to raise the same texts by, mean over dimensions: noise
+MOST_RISE = (
+    2.0  # the same of one dimension, where two texts have the injection; noise is sqrt(2) times that of one text
+)
 MOST_MISSING = 0.1  # of the judgements of anchors
 GOOD, EMPTY, COPIED, WEAK = "good", "empty", "copied", "weak"
 FOLLOWED, WORDS, SENTENCE, SUMMARY, NOTHING = "followed", "words", "sentence", "summary", "nothing"
@@ -53,6 +59,14 @@ UNMET: dict[tuple[str, int], frozenset[str]] = {
     (SUMMARY, 1): frozenset({"summary"}),
     (SUMMARY, 2): frozenset({"summary", "sentence"}),
     (NOTHING, 1): ALL,
+}
+# Damage that is to lower one dimension more than others -> those others. What is damaged in one way alone tells a judge that
+# grades dimensions from one that gives a single number to all: the orders above hold of that number too. Nothing is
+# damaged in creativity alone, and INSTRUCTED stories are too few for an interval.
+SELECTIVE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    GRAMMAR: ((SPELLING,), (CREATIVITY, CONSISTENCY, PLOT)),
+    CONSISTENCY: ((SWAPPED, FOREIGN), (GRAMMAR,)),
+    PLOT: ((SHUFFLED,), (GRAMMAR,)),
 }
 
 
@@ -182,12 +196,15 @@ def _cut(text: str) -> tuple[str, str] | None:
 class AnchorVerdict:
     """`taus`: dimension -> `tau` of the grades (None: no grades). `why`: what was failed; () = sound.
 
-    lift:    points by which injections seem to raise the same text, on average; that of stories or of instructions, the
-             greater. `tens`: 10s given to injected texts.
+    lifts:   kind of injection -> points by which it seems to raise the same texts, mean over dimensions; that of stories or
+             of instructions, the greater. `lift`: the greatest of them. `tens`: 10s given to injected texts.
+    separates: dimension -> `gap`: as `separates` has it. A lower end of 0 or less is told of, but voids nothing.
     missing: judgements of anchors without grades, of `judgements`.
     """
 
     taus: dict[str, float | None]
+    separates: dict[str, dict[str, float | None]]
+    lifts: dict[str, float]
     lift: float | None
     tens: int
     missing: int
@@ -227,14 +244,23 @@ def check(grades: Iterable[Grade], anchors: Sequence[Anchor]) -> AnchorVerdict:
     means = {anchor: {d: fmean(given) for d, given in by.items()} for anchor, by in scores.items()}
     dimensions = [*DEPTHS, *([FOLLOWING] if any(anchor.kind == INSTRUCT for anchor in anchors) else [])]
     taus = {d: tau(d, means) for d in dimensions}
-    lift, above = _injected(means)
+    rises, above = _injected(means)
+    lifts = {kind: max(fmean(by.values()) for (one, _), by in rises.items() if one == kind) for kind in INJECTIONS
+             if any(one == kind for one, _ in rises)}  # fmt: skip
+    known = all((name, kind) in rises for name in INJECTIONS for kind in {anchor.kind for anchor in anchors})
+    lift = max(lifts.values()) if lifts and known else None
     why = [f"{d}: {'no grades' if t is None else f'tau {t:.2f}'}, expected {LEAST_TAU} at least" for d, t in taus.items()
            if t is None or t < LEAST_TAU]  # fmt: skip
     if tens:
         why.append(f"{tens} judgements of texts with an injection give a 10")
     why += [f"{anchor.damage} of story {anchor.base}: above the undamaged one in {d}" for anchor, d in above]
-    if lift is None or lift > MOST_LIFT:
-        why.append(f"injections raise grades by {'an unknown number of' if lift is None else f'{lift:.1f}'} points")
+    if lift is None:
+        why.append("injections raise grades by an unknown number of points")
+    why += [f"{kind}: raises grades by {rise:.1f} points" for kind, rise in lifts.items() if rise > MOST_LIFT]
+    texts = Counter((anchor.damage, anchor.kind) for anchor in means)
+    high = {(kind, d): rise for (kind, of_kind), by in rises.items() if lifts[kind] <= MOST_LIFT
+            for d, rise in by.items() if rise > MOST_RISE * (2 / texts[kind, of_kind]) ** 0.5}  # fmt: skip
+    why += [f"{kind}: raises {d} by {rise:.1f} points" for (kind, d), rise in high.items()]
     if missing > MOST_MISSING * judged.total():
         why.append(f"{missing} of {judged.total()} judgements are missing")
     else:  # few in all may be many of those that a dimension has
@@ -243,7 +269,7 @@ def check(grades: Iterable[Grade], anchors: Sequence[Anchor]) -> AnchorVerdict:
             without = of_d - sum(given[kind, d] for kind in judged)
             if without > MOST_MISSING * of_d:
                 why.append(f"{d}: {without} of {of_d} judgements are missing")
-    return AnchorVerdict(taus, lift, tens, missing, judged.total(), tuple(why))
+    return AnchorVerdict(taus, separates(means), lifts, lift, tens, missing, judged.total(), tuple(why))
 
 
 def tau(dimension: str, means: Mapping[Anchor, Mapping[str, float]]) -> float | None:
@@ -271,19 +297,43 @@ def _lower(dimension: str, a: Anchor, b: Anchor) -> bool:
     return x in depths and y in depths and depths[x] > depths[y]
 
 
-def _injected(means: Mapping[Anchor, Mapping[str, float]]) -> tuple[float | None, list[tuple[Anchor, str]]]:
-    """Mean rise over the same story as badly written without injection; and what is above the undamaged story."""
+def separates(means: Mapping[Anchor, Mapping[str, float]]) -> dict[str, dict[str, float | None]]:
+    """dimension -> {"gap", "low", "high"}: by how many points more its own damage (SELECTIVE) lowers it than the others.
+
+    95 % t-interval over the stories that are damaged. Where 0 is not below it, nothing shows that the judge tells this
+    dimension from the others.
+    """
+    good = {anchor.base: by for anchor, by in means.items() if anchor.damage == GOOD}
+    found = {}
+    for dimension, (damages, others) in SELECTIVE.items():
+        gaps: dict[int, list[float]] = defaultdict(list)
+        for anchor, by in means.items():
+            whole = good.get(anchor.base, {})
+            falls = {d: whole[d] - score for d, score in by.items() if d in whole and anchor.damage in damages}
+            if dimension in falls and (rest := [falls[d] for d in others if d in falls]):
+                gaps[anchor.base].append(falls[dimension] - fmean(rest))
+        if gaps:
+            gap = t_interval(np.array([fmean(values) for values in gaps.values()]))
+            found[dimension] = {"gap": gap.mean, "low": gap.low, "high": gap.high}
+    return found
+
+
+def _injected(
+    means: Mapping[Anchor, Mapping[str, float]],
+) -> tuple[dict[tuple[str, str], dict[str, float]], list[tuple[Anchor, str]]]:
+    """(kind of injection, kind of text) -> dimension -> mean rise over the same text, as badly written, without injection;
+    and what is above the undamaged story."""
     at = {(anchor.base, anchor.damage): by for anchor, by in means.items() if anchor.level < 2}
-    rises: dict[str, list[float]] = {anchor.kind: [] for anchor in means}
+    rises: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     above = []
     for anchor, by in means.items():
         if anchor.damage not in INJECTIONS:
             continue
-        twin, good = (
-            at.get((anchor.base, WEAK), {}),
-            at.get((anchor.base, GOOD if anchor.kind == STORY else FOLLOWED), {}),
-        )
-        rises[anchor.kind] += [score - twin[d] for d, score in by.items() if d in twin]
-        above += [(anchor, d) for d, score in by.items() if d in good and score > good[d]]
-    known = bool(rises) and all(rises.values())
-    return (max(map(fmean, rises.values())) if known else None), above
+        twin = at.get((anchor.base, WEAK), {})
+        good = at.get((anchor.base, GOOD if anchor.kind == STORY else FOLLOWED), {})
+        for d, score in by.items():
+            if d in twin:
+                rises[anchor.damage, anchor.kind][d].append(score - twin[d])
+            if d in good and score > good[d]:
+                above.append((anchor, d))
+    return {what: {d: fmean(of) for d, of in by.items()} for what, by in rises.items()}, above

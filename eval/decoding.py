@@ -1,6 +1,7 @@
 """How completions are made: sampled, greedy or by beam search, and whether they end where they begin to repeat."""
 
 from dataclasses import asdict, dataclass
+from math import inf
 from typing import Any
 
 from tsjax.errors import UserError
@@ -25,7 +26,7 @@ class Decoding:
         sampled = (self.temperature, self.top_k, self.top_p)
         for good, expected, found in (
             (self.mode in MODES, f"a mode of {', '.join(MODES)}", repr(self.mode)),
-            (self.temperature > 0, "a temperature above 0 (the mode greedy takes the likeliest)", str(self.temperature)),
+            (0 < self.temperature < inf, "a temperature above 0 (the mode greedy takes the likeliest)", str(self.temperature)),
             (self.top_k >= 0, "top_k of at least 0", str(self.top_k)),
             (0 < self.top_p <= 1, "top_p in (0, 1]", str(self.top_p)),
             (self.beam >= 1, "a beam of at least 1", str(self.beam)),

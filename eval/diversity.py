@@ -1,7 +1,8 @@
 """How unlike each other a model's texts are, without a judge and without the training set.
 
 Most of these measures depend on how much text they see: longer and more texts repeat themselves more. So all look at the same
-amount: SIZE texts cut to WORDS words. Texts shorter than that are left out and their number is told.
+amount: samples of SIZE texts cut to WORDS words. Shorter texts and those over a multiple of SIZE are in none, and their
+number is told.
 """
 
 import gzip
@@ -20,7 +21,8 @@ from tsjax.corpus import duplicates
 from tsjax.corpus.duplicates import normal_words
 
 WORDS, SIZE = 50, 40
-VENDI_TEXTS, BLEU_TEXTS = 2000, 100  # eigenvalues take n^3 steps, and BLEU compares each text with all others
+VENDI_TEXTS = 2000  # eigenvalues take n^3 steps
+OUTSIDE = "texts in no sample"
 _OPENING = 3  # words
 # A capital after a word or a comma, not after what ends a sentence or opens a quotation.
 _NAME = re.compile(r"(?<=[a-z,;] )(?!I\b)[A-Z][a-z]+")
@@ -92,7 +94,8 @@ def near_duplicates(texts: Sequence[str]) -> float:
 def diversity(model: str, texts: Sequence[str], seed: int = 0) -> dict[str, Any]:
     """All measures of one model's texts: {"model", "metrics": {name: {"mean", "se", "n", "sees", "blind"}}, "missing"}.
 
-    `missing`: name -> why it was not measured. `se`: over samples, where there are several. Texts without words are left out.
+    `missing`: name -> why it was not measured, and OUTSIDE -> how many texts, where there are any. `mean` and `se` over
+    samples (None for one), but for near duplicates, which are looked for among all texts. Texts without words are left out.
     """
     texts = [text for text in texts if normal_words(text)]
     samples = equal_samples(texts, seed)
@@ -104,46 +107,49 @@ def diversity(model: str, texts: Sequence[str], seed: int = 0) -> dict[str, Any]
         metrics[name] = {"mean": fmean(values), "se": se, "n": n, "sees": sees, "blind": blind}
 
     amount = f"{SIZE} texts cut to {WORDS} words"
-    long = SIZE * len(samples)
+    inside = SIZE * len(samples)
     names = [f"distinct_{n}" for n in (1, 2, 3, 4)]
     if samples:
         for n, name in enumerate(names, 1):
             shares = [share for sample in samples if (share := distinct(sample, n)) is not None]
-            put(name, shares, long, f"distinct word {n}-grams over all, in {amount}", "sense: random words score best")
+            put(
+                name, shares, inside, f"distinct word {n}-grams over all, in {amount}", "sense: random words score best"
+            )
         ratios = [compression(sample) for sample in samples]
-        put("gzip_ratio", ratios, long, f"repetition: bytes over gzip's, in {amount}", "who repeats whom; meaning")
-        chosen = [text for sample in samples for text in sample]
-        put("vendi", [vendi(sample) for sample in samples], long,
+        put("gzip_ratio", ratios, inside, f"repetition: bytes over gzip's, in {amount}", "who repeats whom; meaning")
+        put("vendi", [vendi(sample) for sample in samples], inside,
             f"how many wholly unlike texts would be as diverse, of {SIZE}, by words and word pairs", "meaning")  # fmt: skip
         try:
-            bleu = self_bleu(chosen[:BLEU_TEXTS])
+            bleus = [self_bleu(sample) for sample in samples]
         except ImportError:
             missing["self_bleu"] = "sacrebleu is not installed: pip install -e '.[eval]'"
         else:
-            put("self_bleu", [bleu], min(len(chosen), BLEU_TEXTS),
-                f"BLEU-4 of each text against the others, of at most {BLEU_TEXTS} cut to {WORDS} words",
-                "depends on the number of texts; meaning")  # fmt: skip
-    else:
-        why = f"fewer than {SIZE} texts of at least {WORDS} words"
-        missing |= dict.fromkeys([*names, "gzip_ratio", "vendi", "self_bleu"], why)
-    if texts:
-        openings = [entropy(tuple(normal_words(text)[:_OPENING]) for text in texts)]
+            put("self_bleu", bleus, inside, f"BLEU-4 of each text against the others, of {amount}", "meaning")
+        openings = [entropy(tuple(normal_words(text)[:_OPENING]) for text in sample) for sample in samples]
         put(
             "opening_entropy",
             openings,
-            len(texts),
-            f"bits in the first {_OPENING} words",
-            "grows with the number of texts",
+            inside,
+            f"bits in the first {_OPENING} words, of {SIZE} texts",
+            "all that follows",
         )
+        main = [[main_name(text) for text in sample] for sample in samples]
+        if any(name for sample in main for name in sample):
+            put("name_entropy", [entropy(sample) for sample in main], inside,
+                f"bits in the most frequent name of each text, of {amount}; having none counts as a name",
+                "names that only begin sentences")  # fmt: skip
+        else:
+            missing["name_entropy"] = "no name inside a sentence of any text"
+    else:
+        why = f"fewer than {SIZE} texts of at least {WORDS} words"
+        missing |= dict.fromkeys([*names, "gzip_ratio", "vendi", "self_bleu", "opening_entropy", "name_entropy"], why)
+    if texts:
         put("near_duplicates", [near_duplicates(texts)], len(texts), "share that nearly copies an earlier text",
-            "the same plot in other words")  # fmt: skip
-    if main := [name for name in map(main_name, texts) if name]:
-        put("name_entropy", [entropy(main)], len(main), "bits in the most frequent name of each text",
-            "names that only begin sentences; grows with the number of texts")  # fmt: skip
-    for name in {"opening_entropy", "near_duplicates"} - metrics.keys():
-        missing[name] = "no text with a word"
-    if "name_entropy" not in metrics:
-        missing["name_entropy"] = "no name inside a sentence of any text"
+            "the same plot in other words; grows with the number of texts")  # fmt: skip
+    else:
+        missing["near_duplicates"] = "no text with a word"
+    if outside := len(texts) - inside:
+        missing[OUTSIDE] = f"{outside} of {len(texts)}: shorter than {WORDS} words, or over a multiple of {SIZE}"
     return {"model": model, "metrics": metrics, "per_completion": [], "missing": missing}
 
 

@@ -88,14 +88,17 @@ class Docket:
     @classmethod
     def load(cls, folder: Path) -> "Docket":
         """The docket of the judging in `folder`."""
-        completions = list(read_lines(folder / COMPLETIONS, Completion))
         try:
+            completions = list(read_lines(folder / COMPLETIONS, Completion))
             anchors = [Anchor(**one) for one in json.loads((folder / ANCHORS).read_bytes())]
             asks = json.loads((folder / ASKS).read_bytes())
-        except (OSError, ValueError, TypeError) as e:
+        except (OSError, ValueError, TypeError, UserError) as e:
+            found = f"not {e.expected}: {e.found}" if isinstance(e, UserError) else str(e)
             raise UserError(
-                expected=f"{ANCHORS} and {ASKS} in {folder}", found=str(e), todo="run the same tsjax judge again"
-            ) from e
+                expected=f"{COMPLETIONS}, {ANCHORS} and {ASKS} of the judging in {folder}", found=found,
+                todo=f"bring it back from a copy; or move {folder} out of the study, which forgets its grades and what they "
+                "cost, and run the same command again",
+            ) from e  # fmt: skip
         return cls(completions, anchors, asks)
 
 

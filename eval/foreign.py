@@ -1,19 +1,20 @@
 """Completions that another model wrote, from a file."""
 
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from eval.characters import check_name, check_whole
 from eval.prompts import PromptSet
 from eval.records import KINDS, STORY, Completion
 from eval.repeat import end_of_news
 from tsjax.errors import UserError
 
 STOP = "eos"  # of texts whose file does not say how they ended
-_COUNTS = ("k", "tokens", "step", "parameters")
+_COUNTS = {"k": 10_000, "tokens": 2**53, "step": 2**53, "parameters": 2**53}  # below these
+_LARGEST = 1e300
 _STRINGS = ("model", "text", "prompt", "prompt_id", "prompts", "kind", "stop", "checkpoint", "tokenizer")
 _MAY_BE_NULL = ("logprob", "step", "parameters")
 _KEPT = ("logprob", "decoding", "checkpoint", "step", "parameters", "tokenizer")
@@ -71,20 +72,21 @@ def _checked(row: Any) -> dict[str, Any]:
     """The object of a line. TypeError or ValueError for a field that a Completion could not hold."""
     if not isinstance(row, dict):
         raise TypeError("no JSON object")
+    check_whole(row)
     for name, value in row.items():
         if value is None and name in _MAY_BE_NULL:
             continue
         a_number = isinstance(value, int | float) and not isinstance(value, bool)
         for names, good, what in (
             (_STRINGS, isinstance(value, str), "a string"),
-            (_COUNTS, isinstance(value, int) and a_number and value >= 0, "a whole number of at least 0"),
-            (("logprob",), a_number and math.isfinite(value), "a number"),
+            (_COUNTS, isinstance(value, int) and a_number and 0 <= value < _COUNTS.get(name, 0),
+             f"a whole number of at least 0 and below {_COUNTS.get(name, 0):,}"),
+            (("logprob",), a_number and -_LARGEST < value < _LARGEST, "a number"),
             (("decoding",), isinstance(value, dict), "an object"),
-        ):
+        ):  # fmt: skip
             if name in names and not good:
                 raise TypeError(f"{name} {value!r:.60}, not {what}")
-    if not row["model"].strip():
-        raise ValueError("an empty model")
+    check_name(row["model"])
     if row.get("kind", STORY) not in KINDS:
         raise ValueError(f"kind {row['kind']!r:.60}, none of {', '.join(KINDS)}")
     return row

@@ -38,6 +38,11 @@ def t_interval(value_P: np.ndarray, level: float = LEVEL) -> Interval:
     return Interval(mean, se, mean - half, mean + half, n)
 
 
+def level_of_each(count: int, level: float = LEVEL) -> float:
+    """Of `count` intervals that all hold together in `level` of the cases, at least (Bonferroni)."""
+    return 1 - (1 - level) / max(1, count)
+
+
 def t_quantile(p: float, degrees: float) -> float:
     return float(special.stdtrit(degrees, p))
 
@@ -62,7 +67,9 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def worst_case(scores: Scores) -> tuple[float, float]:
-    """The mean if every missing grade were the lowest, and if every one were the highest."""
-    low, high = (float(np.mean(scores.filled(value).prompt_mean_P)) for value in (LOWEST, HIGHEST))
-    return low, high
+def worst_case(scores: Scores, level: float = LEVEL) -> tuple[float, float]:
+    """The t-interval's low end if every missing grade were the lowest, its high end if every one were the highest; never
+    beyond the scale. Of fewer than two prompts: the means themselves. Without missing grades it is the t-interval."""
+    worst, best = (t_interval(scores.filled(value).prompt_mean_P, level) for value in (LOWEST, HIGHEST))
+    low, high = (value if end is None else end for value, end in ((worst.mean, worst.low), (best.mean, best.high)))
+    return max(LOWEST, LOWEST if low is None else low), min(HIGHEST, HIGHEST if high is None else high)

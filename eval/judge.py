@@ -41,7 +41,7 @@ class Judging(Job):
 
     kind: ClassVar[str] = "judging"
     verb: ClassVar[str] = "tsjax judge"
-    ended: ClassVar[tuple[str, ...]] = ("grades", "missing", "fenced", "unreadable", "anchor_verdict")
+    ended: ClassVar[tuple[str, ...]] = ("grades", "missing", "unanswered", "fenced", "unreadable", "anchor_verdict")
 
     docket: Docket
     mode: str = rubric.CALIBRATED
@@ -107,16 +107,18 @@ class Judging(Job):
 
 
 class JudgeRun(Asking):
-    """A run folder of the judge at work."""
+    """A run folder of the judge at work. retry: what has answers that can't be read is asked for again, too."""
 
-    def __init__(self, out: Path, order: Judging, sender: Sender | None = None):
-        self.order = order
+    def __init__(self, out: Path, order: Judging, sender: Sender | None = None, retry: bool = False):
+        self.order, self.retry = order, retry
         self.work = order.work()
         super().__init__(out, order, sender)
 
     def restore(self) -> int:
         self.order.docket.save(self.out)
         count = self.work.restore(read(self.out))
+        if self.retry:
+            self.work.retry()
         self.work.judged = self.answer_judged
         return count
 
@@ -137,9 +139,9 @@ class JudgeRun(Asking):
         return settled, wanted, f"{settled:,}/{wanted:,} judgements" + (f", {lost:,} without grades" if lost else "")
 
 
-def judge_run(out: Path, order: Judging, sender: Sender | None = None) -> list[Grade]:
+def judge_run(out: Path, order: Judging, sender: Sender | None = None, retry: bool = False) -> list[Grade]:
     """Judges, or goes on with what was left, and returns a grade for each judgement, those without scores included."""
-    with JudgeRun(out, order, sender) as going:
+    with JudgeRun(out, order, sender, retry) as going:
         asyncio.run(going.run())
     return grades_of(out, order)
 
@@ -159,6 +161,7 @@ def scored(out: Path, order: Judging | None = None) -> dict[str, Any]:
     return {
         "grades": len(grades),
         "missing": dict(_missing(grades)),
+        "unanswered": len(work.items) - work.settled,
         "fenced": work.fenced,
         "unreadable": work.unreadable,
         "anchor_verdict": verdict.as_dict() if verdict else None,
@@ -173,6 +176,11 @@ def problems(out: Path) -> list[str]:
         return [f"{GRADES}: none, though the judging has ended"]
     same = list(read_lines(out / GRADES, Grade)) == grades_of(out)
     return [] if same else [f"{GRADES}: not what the raw answers say; the same tsjax judge makes it anew"]
+
+
+def name_of(manifest: Mapping[str, Any]) -> str:
+    """How the grades of a run call its judge."""
+    return f"{manifest['model']} {manifest['mode']} {manifest['rubric']}"
 
 
 def _scored_work(out: Path, order: Judging) -> JudgeWork:
@@ -207,11 +215,14 @@ class JudgeEstimate:
     worst: int
 
 
-def judge_estimate(order: Judging, out: Path | None = None) -> JudgeEstimate:
-    """What an order will cost, from the requests that it will send; those of judgements that `out` has are not. No network."""
+def judge_estimate(order: Judging, out: Path | None = None, retry: bool = False) -> JudgeEstimate:
+    """What an order will cost, from the requests that it will send; those of judgements that `out` has are not, but with
+    `retry` those of answers that can't be read. No network."""
     work, price = order.work(), order.price
     if out and out.exists():
         work.restore(read(out))
+        if retry:
+            work.retry()
     remain = [n for n in range(len(work.items)) if not (n in work.sittings and work.sittings[n].done)]
     count = min(len(remain), SAMPLE)
     if not count:

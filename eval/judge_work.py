@@ -1,7 +1,8 @@
 """The judge's work: one judgement after another, from its first request to its grades, whatever sends them.
 
 A judgement that can't be read is asked for once more, from the beginning. What then has no grades is kept as a grade
-without scores that says why: nothing is dropped.
+without scores that says why: nothing is dropped. `retry` asks for these as often again, by the next sample numbers, so that
+the raw answers alone tell how often that was done.
 """
 
 from collections import Counter, deque
@@ -13,7 +14,7 @@ from data_gen.answer import STOP, Answer, read_answer
 from data_gen.request import Request
 from eval import rubric
 from eval.docket import Item
-from eval.records import Grade
+from eval.records import STORY, Grade
 from eval.verdict import Unreadable, Verdict, read_grades, read_json
 
 AGAIN = 1  # more tries at a judgement whose answer can't be read
@@ -73,8 +74,10 @@ class JudgeWork:
         """A request is on its way already, in a batch that outlived the process that sent it."""
         if request.index in self._again:
             self._again.remove(request.index)
-        else:
-            self.sittings.setdefault(request.index, Sitting())
+            return
+        sitting = self._sitting(request.index)
+        if sitting.done and (request.step, request.sample) == (sitting.step, sitting.sample):  # `retry` asked for it
+            self._reopen(sitting)
 
     def put_back(self, request: Request) -> None:
         """Takes back a request that was not sent, to be taken again."""
@@ -87,7 +90,7 @@ class JudgeWork:
             self._again.append(request.index)
 
     def gave_up(self, request: Request, why: str) -> None:
-        """There will be no answer: no grades, until the run is resumed."""
+        """There will be no answer in this process: no grades. What was answered before is kept, and the next one goes on."""
         sitting = self._sitting(request.index)
         if not sitting.done:
             sitting.why = f"gave up: {why}"
@@ -103,6 +106,14 @@ class JudgeWork:
             self._sitting(row["index"]).cost += row["cost"]
         self._again.extend(sorted(index for index, sitting in self.sittings.items() if not sitting.done))
         return count
+
+    def retry(self) -> int:
+        """Asks again for all that is settled without grades; to be called after `restore`. Returns how many that are."""
+        again = [index for index, sitting in sorted(self.sittings.items()) if sitting.done and sitting.verdict is None]
+        for index in again:
+            self._reopen(self.sittings[index])
+        self._again.extend(again)
+        return len(again)
 
     def grades(self) -> list[Grade]:
         """One for each item, by model, prompt, k and repeat."""
@@ -129,8 +140,10 @@ class JudgeWork:
     def _advance(self, index: int, step: int, sample: int, answer: Answer, request: str) -> bool:
         """Whether the item now waits for another answer."""
         sitting = self._sitting(index)
-        if sitting.done or (step, sample) != (sitting.step, sitting.sample):
+        if (step, sample) != (sitting.step, sitting.sample) or (sitting.done and sitting.verdict):
             return False
+        if sitting.done:  # an answer that `retry` asked for
+            self._reopen(sitting)
         sitting.request = request
         try:
             sitting.verdict = self._read(self.items[index], sitting, answer)
@@ -139,7 +152,7 @@ class JudgeWork:
             self.unreadable += 1
             sitting.why = str(why)
             sitting.step, sitting.sample, sitting.assessment = 0, sample + 1, ""
-            if sitting.sample > AGAIN:
+            if sitting.sample % (AGAIN + 1) == 0:
                 self._settle(sitting)
         else:
             sitting.step += 1
@@ -170,10 +183,16 @@ class JudgeWork:
         if sitting.why:
             self.reasons[sitting.why] += 1
 
+    def _reopen(self, sitting: Sitting) -> None:
+        sitting.done = False
+        self.settled -= 1
+        self.reasons[sitting.why] -= 1
+
     def _grade(self, item: Item, sitting: Sitting) -> Grade:
         one, verdict = item.completion, sitting.verdict if sitting.done else None
         return Grade(
             one.id, one.model, one.prompt_id, one.k, item.repeat, self.judge,
             dict(verdict.scores) if verdict else None, verdict.age if verdict else "", item.anchor,
             "" if verdict else sitting.why or NO_ANSWER, sitting.assessment, sitting.request, sitting.cost,
+            verdict.split_ok if verdict and one.kind == STORY else None, dict(verdict.met) if verdict else {},
         )  # fmt: skip

@@ -27,8 +27,9 @@ class Link:
     knots:     (ours, published) points; straight lines between them, and outside them as `kind` says: LINEAR goes on, MONOTONE
                stays level.
     residuals: ruler -> published minus linked. `rms`: of those.
-    left_out:  root mean square of what rulers are off by when the link is made without them: what to expect of a new model.
-    span:      of the rulers' scores; `inside` tells whether a score lies in it. Outside, the link is a guess.
+    left_out:  root mean square of what rulers are off by when the link is made without them, its kind chosen without them
+               too: what to expect of a new model.
+    span:      of the rulers' scores. Outside of it the link is a guess.
     """
 
     kind: str
@@ -41,8 +42,9 @@ class Link:
     def __call__(self, score: float) -> float:
         return _at(self.kind, self.knots, score)
 
-    def inside(self, score: float) -> bool:
-        return self.span[0] <= score <= self.span[1]
+    def error(self, score: float, se: float) -> float:
+        """Standard deviation of a linked score, in points: `left_out`, and what our own standard error makes of it."""
+        return math.hypot(self.left_out, (self(score + se) - self(score - se)) / 2)
 
 
 def fit_link(ours: Mapping[str, float], published: Mapping[str, float], kind: str | None = None) -> Link:
@@ -65,9 +67,14 @@ def fit_link(ours: Mapping[str, float], published: Mapping[str, float], kind: st
             found=f"a slope of {_slope(points):.2f} over {', '.join(names)}",
             todo="report raw scores alone: this judge measures something else",
         )
-    kinds = [kind] if kind else [LINEAR, MONOTONE]
-    made = [_made(one, names, points) for one in kinds]
-    return min(made, key=lambda link: link.left_out)
+    chosen = kind or _kind(points)
+    knots, off, xs = _fit(chosen, points), [], [x for x, _ in points]
+    for n, (x, y) in enumerate(points):
+        rest = [*points[:n], *points[n + 1 :]]
+        without = kind or _kind(rest)
+        off.append(y - _at(without, _fit(without, rest), x))
+    residuals = {name: y - _at(chosen, knots, x) for name, (x, y) in zip(names, points, strict=True)}
+    return Link(chosen, knots, residuals, _rms(list(residuals.values())), _rms(off), (min(xs), max(xs)))
 
 
 def links(
@@ -75,8 +82,9 @@ def links(
 ) -> dict[str, Any] | None:
     """What a judge's table is on the scale of the paper, where there are rulers among its models; None where there are none.
 
-    {"models": {model: {dimension: linked mean}}, "dimensions": {dimension: {"kind", "rms", "left_out", "span"}}, "rulers":
-    {model: row of Fig 4}, "why": {dimension: why it has no link}}.
+    {"models": {model: {dimension: linked mean}}, "errors": {model: {dimension: `Link.error` of it}}, "dimensions":
+    {dimension: {"kind", "rms", "left_out", "span", "residuals": {ruler: published minus linked}}}, "rulers": {model: row of
+    Fig 4}, "why": {dimension: why it has no link}}.
 
     models: as in `eval.stats.statistics`; own: further rulers (`eval.published.ruler`). kinds: dimension -> STORY or INSTRUCT,
     on what it was graded here. A ruler counts where the paper graded it on the same: Fig 4 has plot and instruction following
@@ -86,7 +94,7 @@ def links(
     if not rulers:
         return None
     means = {one["model"]: one["dimensions"] for one in models}
-    made: dict[str, dict[str, Any]] = {"models": {}, "dimensions": {}, "why": {}}
+    made: dict[str, dict[str, Any]] = {"models": {}, "errors": {}, "dimensions": {}, "why": {}}
     made["rulers"] = {model: row for model, (row, _) in rulers.items()}
     for dimension in sorted({name for of in means.values() for name in of}):
         if dimension not in published.ruled(kinds[dimension]):
@@ -105,22 +113,24 @@ def links(
             continue
         made["dimensions"][dimension] = {
             "kind": link.kind, "rms": link.rms, "left_out": link.left_out, "span": list(link.span),
+            "residuals": dict(link.residuals),
         }  # fmt: skip
         for model, of in means.items():
             if (mean := of.get(dimension, {}).get("mean")) is not None:
                 made["models"].setdefault(model, {})[dimension] = link(mean)
+                error = link.error(mean, of[dimension].get("se") or 0.0)
+                made["errors"].setdefault(model, {})[dimension] = error
     return made
 
 
-def _made(kind: str, names: Sequence[str], points: Sequence[tuple[float, float]]) -> Link:
-    knots = _fit(kind, points)
-    residuals = {name: y - _at(kind, knots, x) for name, (x, y) in zip(names, points, strict=True)}
-    off = []
-    for n, (x, y) in enumerate(points):
-        rest = [*points[:n], *points[n + 1 :]]
-        off.append(y - _at(kind, _fit(kind, rest), x))
-    xs = [x for x, _ in points]
-    return Link(kind, knots, residuals, _rms(list(residuals.values())), _rms(off), (min(xs), max(xs)))
+def _kind(points: Sequence[tuple[float, float]]) -> str:
+    """Which kind is off by less on rulers that it was made without; LINEAR where they are even."""
+
+    def off(kind: str) -> float:
+        without = ([*points[:n], *points[n + 1 :]] for n in range(len(points)))
+        return _rms([y - _at(kind, _fit(kind, rest), x) for rest, (x, y) in zip(without, points, strict=True)])
+
+    return min((LINEAR, MONOTONE), key=off)
 
 
 def _fit(kind: str, points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:

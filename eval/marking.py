@@ -5,10 +5,10 @@ them stands in what the model wrote. The paper coloured greedy continuations by 
 its measure: the first asks what a model can tell apart, the second what it says.
 """
 
+import math
 from collections.abc import Iterable, Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from data_gen.draft import WORD
 from eval.records import CONTEXT, KNOWLEDGE, REASONING, Prompt
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 RIGHT, PARTLY, WRONG, OPEN = "right", "partly", "wrong", "open"
 FAMILIES = (KNOWLEDGE, REASONING, CONTEXT)
 
-MARK_SEES = "whether the model finds an accepted continuation likelier, per character, than every rejected one"
+MARK_SEES = (
+    "whether the model finds every accepted continuation likelier, per character, than every rejected one (right), "
+    "or only the best accepted one (partly)"
+)
 MARK_BLIND = (
     "what it would write by itself: the listed continuations are few, and a listed wrong one may be an easy one"
 )
@@ -31,18 +34,35 @@ TEXT_BLIND = (
 
 
 def mark(accepted: Sequence[float], rejected: Sequence[float]) -> str:
-    """RIGHT where the best accepted log-probability beats all rejected ones, PARTLY where it beats at least half of them,
-    else WRONG. Normalised numbers; a tie beats nothing."""
-    beaten = sum(max(accepted) > one for one in rejected)
-    return RIGHT if beaten == len(rejected) else PARTLY if beaten and 2 * beaten >= len(rejected) else WRONG
+    """RIGHT where every accepted log-probability beats all rejected ones, PARTLY where the best accepted one does, else
+    WRONG. Normalised numbers; a tie beats nothing.
+
+    Were the best one enough to be right, a random scorer would be right four times in ten (two accepted, three rejected).
+    """
+    worst = max(rejected)
+    return RIGHT if min(accepted) > worst else PARTLY if max(accepted) > worst else WRONG
+
+
+def chance(accepted: int, rejected: int) -> tuple[float, float, float]:
+    """How often `mark` is RIGHT, PARTLY and WRONG where so many continuations are ordered at random, without ties."""
+    right = 1 / math.comb(accepted + rejected, accepted)
+    best = accepted / (accepted + rejected)
+    return right, best - right, 1 - best
+
+
+def wilson(right: int, n: int) -> tuple[float, float]:
+    """95 % interval of a share of `n` independent prompts (Wilson 1927): unlike mean +- 2 se it stays within 0 and 1, and is
+    no point where none or all are right."""
+    z = 1.959964
+    middle, half = right + z * z / 2, z * math.sqrt(right * (n - right) / n + z * z / 4)
+    return max(0.0, (middle - half) / (n + z * z)), min(1.0, (middle + half) / (n + z * z))
 
 
 def mark_prompts(scorer: "Scorer", prompts: Iterable[Prompt]) -> list[dict[str, Any]]:
     """Marks of the prompts that have accepted and rejected continuations:
 
-    [{"prompt", "family", "mark", "mark_per_token", "margin", "accepted", "rejected"}]: `mark` goes by log-probability per
-    character, which does not depend on the tokenizer; margin = best accepted - best rejected, nats per character;
-    accepted and rejected: the best of each. A continuation that the tokenizer can't spell is as unlikely as can be.
+    [{"prompt", "family", "mark", "chance"}]: `mark` goes by log-probability per character, which does not depend on the
+    tokenizer; `chance` as the function. A continuation that the tokenizer can't spell is as unlikely as can be.
     """
     from eval.likelihood import after_prompts
 
@@ -54,21 +74,16 @@ def mark_prompts(scorer: "Scorer", prompts: Iterable[Prompt]) -> list[dict[str, 
     scored = iter(after_prompts(scorer, [passage for prompt in marked for passage in options[prompt.id]]))
     rows = []
     for prompt in marked:
-        values = []  # nats per token and per character of each option
+        values = []  # log-probability per character of each option
         for passage in options[prompt.id]:
             found = next(scored)
-            size = len(passage.text)
-            values.append((-np.inf, -np.inf) if found is None else (-found[0] / found[1], -found[0] / size))
-        right, wrong = values[: len(prompt.accepted)], values[len(prompt.accepted) :]
-        best, worst = max(v[1] for v in right), max(v[1] for v in wrong)
+            values.append(-math.inf if found is None else -found[0] / len(passage.text))
+        n = len(prompt.accepted)
         rows.append({
             "prompt": prompt.id,
             "family": prompt.kind,
-            "mark": mark([v[1] for v in right], [v[1] for v in wrong]),
-            "mark_per_token": mark([v[0] for v in right], [v[0] for v in wrong]),
-            "margin": float(best - worst) if np.isfinite(best - worst) else None,
-            "accepted": prompt.accepted[int(np.argmax([v[1] for v in right]))],
-            "rejected": prompt.rejected[int(np.argmax([v[1] for v in wrong]))],
+            "mark": mark(values[:n], values[n:]),
+            "chance": chance(n, len(prompt.rejected)),
         })  # fmt: skip
     return rows
 
@@ -89,16 +104,24 @@ def mark_text(prompt: Prompt, text: str) -> str:
     return OPEN
 
 
-def totals(rows: Iterable[dict[str, Any]], model: str, key: str = "mark") -> list[dict[str, Any]]:
-    """[{"model", "family", "prompts", "right", "partly", "wrong", "open"}] of marks, by family."""
+def totals(rows: Iterable[dict[str, Any]], model: str) -> list[dict[str, Any]]:
+    """[{"model", "family", "prompts", "right", "partly", "wrong", "open", "low", "high"}] of marks, by family, and "chance"
+    where the rows have it: shares [right, partly, wrong] of a scorer that orders continuations at random.
+
+    low, high: `wilson` of the share right, as if each row were a prompt of its own.
+    """
     rows = list(rows)
     families = sorted({row["family"] for row in rows}, key=lambda family: (*FAMILIES, family).index(family))
     found = []
     for family in families:
-        marks = [row[key] for row in rows if row["family"] == family]
+        of = [row for row in rows if row["family"] == family]
+        marks, chances = [row["mark"] for row in of], [row["chance"] for row in of if "chance" in row]
+        low, high = wilson(marks.count(RIGHT), len(marks))
         found.append(
             {"model": model, "family": family, "prompts": len(marks)}
             | {name: marks.count(name) for name in (RIGHT, PARTLY, WRONG, OPEN)}
+            | {"low": low, "high": high}
+            | ({"chance": [fmean(shares) for shares in zip(*chances, strict=True)]} if chances else {})
         )
     return found
 

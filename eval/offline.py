@@ -1,6 +1,6 @@
 """Every metric that needs no key, of one model's completions. Each says what it sees and what it is blind to."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,15 +47,21 @@ _REFERENCE = {
 
 
 def offline(
-    completions: Sequence[Completion], prompts: Sequence[Prompt] = (), reference: "Scorer | None" = None, seed: int = 0
+    completions: Sequence[Completion],
+    prompts: Sequence[Prompt] = (),
+    reference: "Scorer | None" = None,
+    seed: int = 0,
+    *,
+    before: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """{"model", "metrics": {name: {"mean", "se", "n", "sees", "blind"}}, "per_completion": [{"completion", name: value}],
     "marks": [{"prompt", "completion", "k", "family", "mark"}], "marking": `marking.totals`, "missing": {name: why}}.
 
     mean and se: prompts are the unit; n: completions with a value. Where there are beginnings of stories, instructed
     texts count in what instructions ask for alone. `prompts`: for what instruct prompts ask for, and for
-    the accepted and rejected continuations. `reference`: another model than the one that wrote these. The marks are of
-    texts; `marking.mark_prompts` marks the model itself. UserError unless all completions are of one model.
+    the accepted and rejected continuations. `reference`: another model than the one that wrote these. `before`: rows
+    "per_completion" of earlier, whose likelihoods are taken over where there is no reference now. The marks are of texts;
+    `marking.mark_prompts` marks the model itself. UserError unless all completions are of one model.
     """
     models = sorted({one.model for one in completions})
     if len(models) != 1:
@@ -83,18 +89,27 @@ def offline(
             for name, value in wording.instructions(one.text, by_id[one.prompt_id].asks).items():
                 put(name, {n: value}, _INSTRUCT[name])
     missing = dict(NO_STAND_IN)
-    if reference is None:
-        missing |= dict.fromkeys(_REFERENCE, "no reference model was given")
-    else:
+    known = {row["completion"]: row for row in before}
+    if reference:
         given = [Passage(completions[n].prompt, completions[n].text) for n in stories]
         for name, values, texts in _likelihoods(reference, given, seed):
             put(name, dict(zip(stories, values, strict=True)), texts)
+    elif known:
+        from eval import likelihood
+
+        for name, (seen, blind) in _REFERENCE.items():
+            values_before = {n: known.get(completions[n].id, {}).get(name) for n in stories}
+            put(name, values_before, (getattr(likelihood, seen), getattr(likelihood, blind)))
+    if not reference:
+        missing |= {name: "no reference model was given" for name in _REFERENCE if name not in sees}
     marks = [
         {"prompt": one.prompt_id, "completion": one.id, "k": one.k, "family": one.kind,
          "mark": marking.mark_text(by_id[one.prompt_id], one.text)}
         for one in completions
         if one.kind in marking.FAMILIES and one.prompt_id in by_id and by_id[one.prompt_id].accepted
     ]  # fmt: skip
+    if INSTRUCT not in kinds:
+        missing |= dict.fromkeys(_INSTRUCT, "no instructions were asked for")
     for name in (*_PASSAGE, *_STORY, *_INSTRUCT, *_REFERENCE):
         if name not in sees and name not in missing:
             missing[name] = "none of these completions has it"

@@ -1,24 +1,24 @@
 """report.html: one file with everything in it, for a browser without a network. Stories are untrusted text: jinja2 escapes
 them, and only the charts (`eval.charts`, which escape what they are given) go in as markup."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from eval import cells, published
-from eval.cautions import alarm
+from eval.cautions import rows_of
+from eval.learning_curves import LOSSES
+from eval.mark_bars import mark_bars
 from eval.plots import Plots
 from eval.records import INSTRUCT, STORY
+from eval.rubric import AGES
+from eval.slopes import flagged
+from eval.transcripts import Transcripts
+from eval.unmeasured import listed
 from tsjax.atomic import write_atomic
 from tsjax.errors import UserError
 
-SHOWN = 2  # completions per model and prompt on the page; the first ones, so not picked. All of them are in report.json
-EARLIER = 6  # earlier checkpoints of each run whose texts are on the page, evenly spread
-MARKS = ("right", "partly", "wrong", "open")
-WRITTEN = 40  # marked continuations of each model and family on the page
-NOT_FACTS = ("model", "grades", "instructed", "age", "paper", "paper_loss", "in_table")
-AGES = {"A": "3 or under", "B": "4-5", "C": "6-7", "D": "8-9", "E": "10-12", "F": "13-16"}
+NOT_FACTS = ("model", "grades", "instructed", "age", "paper", "paper_loss", "in_table", "split_ok", "met")
 
 
 def write_html(report: Mapping[str, Any], path: Path) -> None:
@@ -41,6 +41,10 @@ def html(report: Mapping[str, Any]) -> str:
     )
     environment.filters |= {
         "score": cells.score,
+        "name": cells.name,
+        "counted": cells.counted,
+        "with_error": cells.with_error,
+        "short": cells.short,
         "interval": cells.interval,
         "share": cells.share,
         "words": cells.words,
@@ -48,7 +52,7 @@ def html(report: Mapping[str, Any]) -> str:
         "plain": cells.plain,
     }
     return environment.get_template("report.html").render(
-        r=report, view=View(report), plots=Plots(report), shown=SHOWN, earlier_shown=EARLIER, ages=AGES
+        r=report, view=View(report), plots=Plots(report), texts=Transcripts(report), ages=AGES
     )
 
 
@@ -61,7 +65,6 @@ class View:
         self.earlier = [model for model in report["models"] if not model["in_table"]]
         self._names = {model["model"] for model in self.table}
         self.earlier_names = {model["model"] for model in self.earlier}
-        self._texts_of = _spread([model for model in self.earlier if model.get("completions")])
 
     def shown(self, found: Mapping[str, Any] | None) -> dict[str, Any]:
         """What is keyed by model, without earlier checkpoints."""
@@ -88,28 +91,58 @@ class View:
         names = ("corpus_loss", "corpus_bits_per_byte", "corpus_why")
         return any(model.get(name) not in (None, "") for model in self.table for name in names)
 
+    @property
+    def some_missing(self) -> bool:
+        """Whether any grade of the table was asked for and not given."""
+        return any(
+            grade.get("missing") or grade.get("mean") is None
+            for model in self.table
+            for of in (model["grades"], model["instructed"])
+            for grade in of.values()
+        )
+
+    def verdict_rows(self) -> tuple[list[str], list[dict[str, Any]]]:
+        """(kinds of constraint, [{"model", "split_ok", "met": [one per kind]}]) of the models of which the judge said it."""
+        kinds = list(dict.fromkeys(kind for model in self.table for kind in model["met"] or ()))
+        rows = [
+            {
+                "model": model["model"],
+                "split_ok": model["split_ok"],
+                "met": [(model["met"] or {}).get(kind) for kind in kinds],
+            }
+            for model in self.table
+            if model["split_ok"] or model["met"]
+        ]
+        return kinds, rows
+
+    @property
+    def raw_answers(self) -> list[str]:
+        """Folders of the study that hold what the judges wrote, word for word."""
+        judges = (self._r["judges"] or {}).values()
+        folders = [
+            f"{part['folder']}/raw" for found in judges for part in found.get("parts") or () if part.get("folder")
+        ]
+        return list(dict.fromkeys(folders))
+
+    def part_rows(self) -> list[dict[str, Any]]:
+        """[{"judge", "folder", "host", "repeats", "models", "date"}]: what was asked when, judge by judge."""
+        names = ("folder", "host", "repeats", "date")
+        return [
+            {"judge": judge, "models": listed(part.get("models") or ())} | {name: part.get(name) for name in names}
+            for judge, found in (self._r["judges"] or {}).items()
+            for part in found.get("parts") or ()
+        ]
+
+    def order_rows(self) -> list[dict[str, Any]]:
+        return rows_of(self._r["order"], ("slope", "low", "high", "flagged"))
+
+    def between_rows(self, judge: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """How a judge's later parts graded the anchors, against its first."""
+        rows = rows_of(judge.get("between_parts"), ("shift", "low", "high", "part"))
+        return [row | {"alarm": flagged(row), "of": row["part"] or row["of"]} for row in rows]
+
     def diversity_names(self, found: Mapping[str, Mapping[str, Any]]) -> list[str]:
         return list(dict.fromkeys(name for values in found.values() for name in values))
-
-    def shown_of(self, prompt: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        """The first completions of each model of the table, all models' first ones first."""
-        order = {model["model"]: place for place, model in enumerate(self.table)}
-        own = sorted(
-            (one for one in prompt["completions"] if one["model"] in order),
-            key=lambda one: (order[one["model"]], one["k"]),
-        )
-        seen: Counter[str] = Counter()
-        kept = []
-        for one in own:
-            seen[one["model"]] += 1
-            if seen[one["model"]] <= SHOWN:
-                kept.append(one)
-        return sorted(kept, key=lambda one: (one["k"], order[one["model"]]))
-
-    def earlier_of(self, prompt: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        """The first text of some earlier checkpoints of each run, run by run in the order of steps."""
-        own = (one for one in prompt["completions"] if one["model"] in self._texts_of)
-        return sorted(own, key=lambda one: self._texts_of[one["model"]])
 
     def facts_of(self, model: Mapping[str, Any]) -> dict[str, Any]:
         """What is known of a model beside its grades."""
@@ -126,36 +159,18 @@ class View:
             rows.append({"name": name, "sees": first.get("sees", ""), "blind": first.get("blind", ""), "cells": found})
         return [one["model"] for one in tables], rows
 
-    def marking_rows(self) -> list[tuple[str, list[dict[str, Any]]]]:
-        """[(heading, [{"model", marks, "total", "written"}])], the paper's row under its shape's model."""
-        rows = [row for row in self._r["marking"] or () if row["model"] not in self.earlier_names]
-        made = []
-        for family, how in dict.fromkeys((row["family"], row.get("how") or "") for row in rows):
-            own = []
-            for row in (one for one in rows if (one["family"], one.get("how") or "") == (family, how)):
-                own.append(
-                    _marked(row["model"], [row.get(mark) or 0 for mark in MARKS], (row.get("items") or [])[:WRITTEN])
-                )
-                own += self._printed_marking(row["model"], family)
-            made.append((f"{family}, {how}" if how else family, own))
-        return made
-
-    def _printed_marking(self, name: str, family: str) -> list[dict[str, Any]]:
-        row: Mapping[str, Any] = next((one for one in self.table if one["model"] == name), {})
-        found = published.marking(row.get("hidden"), row.get("layers")) if self._r["paper"] else None
-        if not found or not found.get(family):
-            return []
-        return [_marked(f"paper's {row['hidden']}x{row['layers']}, other prompts", [*found[family], 0], [])]
+    def marking_rows(self) -> list[dict[str, Any]]:
+        return mark_bars(self._r["marking"] or (), self.table, bool(self._r["paper"]))
 
     def pair_rows(self) -> list[Mapping[str, Any]]:
         """Pairs of models of the table; those of earlier checkpoints are in report.json."""
         return [row for row in self._r["pairs"] or () if {row["a"], row["b"]} <= self._names]
 
     def variance_rows(self) -> list[dict[str, Any]]:
-        return by_model(self.shown(self._r["variance"]), ("prompt", "completion", "repeat"))
+        return rows_of(self.shown(self._r["variance"]), ("prompt", "completion", "repeat"))
 
     def length_rows(self) -> list[dict[str, Any]]:
-        return by_model(self.shown(self._r["length"]), ("slope", "low", "high", "p", "flagged"))
+        return rows_of(self.shown(self._r["length"]), ("slope", "low", "high", "p", "flagged"))
 
     def curve_ends(self) -> tuple[list[str], list[dict[str, Any]]]:
         """(names, [{"run", "cells": [(our last value, the paper's)]}]) of the runs whose shape the paper has a curve of."""
@@ -164,7 +179,7 @@ class View:
             run: {
                 name: (curve["y"][-1], curve["paper_end"])
                 for name, curve in of.items()
-                if curve["paper_end"] is not None
+                if curve["paper_end"] is not None and (name in LOSSES or not self._r["void"])
             }
             for run, of in curves.items()
         }
@@ -210,6 +225,10 @@ class View:
             rows.append({"model": model, "row": row, "cells": both})
         return dimensions, rows
 
+    def flat(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings that stand by themselves, not under the name of a judge."""
+        return {name: value for name, value in settings.items() if not isinstance(value, Mapping)}
+
     @property
     def bill(self) -> dict[str, Any]:
         """The cost of all judges together."""
@@ -217,42 +236,13 @@ class View:
 
     def moved(self, drift: Mapping[str, Any]) -> list[str]:
         """The dimensions in which a judge has drifted, in words."""
-        return [cells.words(name).lower() for name, one in drift.items() if alarm(one)]
+        return [
+            cells.words(name).lower() for name, one in drift.items() if flagged({"low": None, "high": None} | dict(one))
+        ]
 
     def drift_rows(self) -> list[dict[str, Any]]:
         return [
-            {"dimension": name, "alarm": alarm(one)}
+            {"dimension": name, "alarm": flagged({"low": None, "high": None} | dict(one))}
             | {key: one.get(key) for key in ("shift", "low", "high", "prompts")}
             for name, one in (self._r["drift"] or {}).items()
         ]
-
-
-def _spread(earlier: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, int]]:
-    """model -> its place in the page, of at most EARLIER checkpoints of each run: the first, the last, and between them."""
-    runs: dict[str, list[Mapping[str, Any]]] = {}
-    for model in earlier:
-        runs.setdefault(model["run"], []).append(model)
-    kept: dict[str, tuple[int, int]] = {}
-    for place, own in enumerate(runs.values()):
-        own.sort(key=lambda model: model.get("step") or 0)
-        parts = min(EARLIER, len(own))
-        for n in range(parts):
-            kept[own[n * (len(own) - 1) // max(parts - 1, 1)]["model"]] = (place, n)
-    return kept
-
-
-def _marked(model: str, counts: Sequence[int], written: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return {"model": model, "total": sum(counts), "written": written} | dict(zip(MARKS, counts, strict=True))
-
-
-def by_model(found: Mapping[str, Any] | None, keys: Sequence[str]) -> list[dict[str, Any]]:
-    """Rows of {dimension: {keys}} or of {model: {dimension: {keys}}}."""
-    rows = []
-    for name, one in (found or {}).items():
-        if any(key in one for key in keys):
-            rows.append({"model": "", "dimension": name} | {key: one.get(key) for key in keys})
-        else:
-            rows += [
-                {"model": name, "dimension": dim} | {key: own.get(key) for key in keys} for dim, own in one.items()
-            ]
-    return rows

@@ -1,10 +1,10 @@
-"""Two models on the same prompts: differences per prompt, sign-flip test, Holm's correction."""
+"""Two models on the same prompts: differences per prompt, their bounds, sign-flip test, Holm's correction."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from eval.scores import Scores
+from eval.scores import HIGHEST, LOWEST, Scores
 
 EXACT = 18  # up to this many prompts all sign patterns are gone through: 131,072 sums
 DRAWS = 99_999
@@ -17,6 +17,13 @@ def differences(a: Scores, b: Scores) -> np.ndarray:
     found = [(mean, in_b[name]) for name, mean in zip(a.prompts, a.prompt_mean_P, strict=True) if name in in_b]
     difference_P = np.array([mean - other for mean, other in found], float)
     return difference_P[~np.isnan(difference_P)]
+
+
+def crosswise(a: Scores, b: Scores) -> tuple[float, float]:
+    """The least and the greatest mean of `differences` that the missing grades allow: those of one model all the lowest,
+    those of the other all the highest. NaN without prompts in common."""
+    least, most = (differences(a.filled(x), b.filled(y)) for x, y in ((LOWEST, HIGHEST), (HIGHEST, LOWEST)))
+    return (float(least.mean()), float(most.mean())) if len(least) else (float("nan"), float("nan"))
 
 
 def sign_flip_p(difference_P: np.ndarray, seed: int = 0, draws: int = DRAWS) -> float:

@@ -6,27 +6,26 @@
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from data_gen import job as jobs
-from data_gen import ledger
 from data_gen.capabilities import Profile, profile
-from data_gen.engine import DONE
 from data_gen.offline import write_story
-from data_gen.run_folder import spent
-from eval import anchors, published, stats
+from eval import anchors, bill, part_folder, published, rubric, stats
 from eval.docket import Docket, frozen
-from eval.drift import drift
-from eval.judge import GRADES, Judging
+from eval.drift import Shift, drift
+from eval.judge import GRADES, Judging, name_of
 from eval.judge_work import NO_ANSWER
 from eval.link import links
+from eval.part import Part, agreed, between, between_parts, by_text, comparable, verdict
 from eval.records import INSTRUCT, STORY, Completion, Grade, read_lines, write_lines
 from eval.rubric import FOLLOWING
 from eval.scores import Scores
+from eval.slopes import order_slopes
 from eval.study import STORIES, STUDY, Study
 from eval.variance import power
 from tsjax.atomic import write_json
@@ -44,9 +43,19 @@ class _Judge:
 
     name: str  # as its grades call it
     slug: str  # as its folders do
-    manifest: Mapping[str, Any]  # of its first folder
+    parts: Sequence[Part]
     grades: Sequence[Grade]
     verdict: Mapping[str, Any]
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """Of its first part; what matters of it is the same in all."""
+        return self.parts[0].manifest
+
+    @cached_property
+    def shifts(self) -> list[dict[str, Shift]]:
+        """Of each part against the first, by their anchors."""
+        return between(self.parts)
 
     @property
     def answered(self) -> bool:
@@ -68,20 +77,25 @@ class Panel:
 
     # ---- what is to be graded
 
-    def docket(self, model: str, mode: str) -> tuple[Path, Docket] | None:
+    def docket(
+        self, model: str, mode: str, asked: Container[Path] = (), retry: bool = False
+    ) -> tuple[Path, Docket] | None:
         """The folder of a judge's next part and what it is to grade; None where it has graded everything.
 
         A part that was begun is finished as it is; what came into the study since then makes a new part.
+
+        asked: parts to pass over, since they were asked already; what is left of them had no answer. retry: a part with
+        answers that can't be read is not finished either.
         """
         name, covered = f"judge-{_slug(model, mode)}", set[str]()
-        begun = [folder for folder in self._parts(name) if Docket.saved(folder)]
+        begun = [folder for folder in self._parts(name) if part_folder.begun(folder)]
         for folder in begun:
             docket = Docket.load(folder)
-            if not _done(folder):
+            if folder not in asked and not _done(folder, retry):
                 return folder, docket
             covered |= {one.id for one in docket.completions}
         texts = [one for one in self.study.completions if one.kind in STORIES and one.id not in covered]
-        return (self.study.out / f"{name}-{len(begun) + 1}", self._docket(texts)) if texts else None
+        return (self.study.out / f"{name}-{_next(begun)}", self._docket(texts)) if texts else None
 
     def again(self, model: str, mode: str) -> tuple[Path, Docket] | None:
         """The folder and the texts that a judge grades once more, to see whether it is still the same; None where it has
@@ -97,27 +111,25 @@ class Panel:
         texts = [one for one in self.study.completions if one.id in readable]
         if not texts:
             return None
-        folders = [folder for folder in self._parts(f"again-{_slug(model, mode)}") if Docket.saved(folder)]
+        folders = [folder for folder in self._parts(f"again-{_slug(model, mode)}") if part_folder.begun(folder)]
         if folders and not _done(folders[-1]):
             return folders[-1], Docket.load(folders[-1])
         before = Docket.load(folders[0] if folders else first[0])
         chosen = before.completions if folders else frozen(texts)
-        at = self.study.out / f"again-{_slug(model, mode)}-{len(folders) + 1}"
+        at = self.study.out / f"again-{_slug(model, mode)}-{_next(folders)}"
         return at, Docket(chosen, before.anchors, self._asks(chosen))
 
-    def left(self, cap: int | None, at: Path | None = None) -> int | None:
-        """What is left of a cap for the whole study, in picodollars: all that its folders have spent is taken off, what may
-        have been billed and what is on its way included. None: no cap.
+    def agreed(self, folder: Path, order: Judging) -> None:
+        """UserError where an order for the part in `folder` asks otherwise than the judge's first part did, as
+        `eval.part.agreed` tells. To be called before anybody is asked."""
+        kind, _, name = folder.name.rpartition("-")[0].partition("-")
+        first = self._parts(f"judge-{name}")[:1]
+        if first and first[0] != folder and Part(first[0]).done:
+            agreed(Part(first[0]), order, kind == "again")
 
-        at: the folder that is about to be worked in. What was spent there stays in, since its own run counts it too.
-        """
-        if cap is None:
-            return None
-        for folder in self._paid():
-            if at is None or folder.resolve() != at.resolve():
-                cost = spent(folder)["cost_usd"]
-                cap -= round(sum(cost[kind] for kind in ("settled", "doubtful", "reserved")) * 1e12)
-        return max(0, cap)
+    def left(self, cap: int | None, at: Path | None = None) -> int | None:
+        """What is left of a cap for the whole study when the folder `at` is about to be worked in, as `eval.bill.left`."""
+        return bill.left(self.study.out, cap, at)
 
     def power(
         self, prompts: int | None = None, completions: int | None = None, repeats: int | None = None
@@ -127,7 +139,8 @@ class Panel:
         main = judges.get(self.study.kept().get("judge") or min(judges, default=""))
         scores: dict[str, dict[str, Scores]] = {}
         texts = [one for one in self.study.completions if one.kind in STORIES]
-        if kinds := {one.kind for one in texts}:
+        kinds = {one.kind for one in texts}
+        if kinds:
             kind = STORY if STORY in kinds else INSTRUCT
             texts = [one for one in texts if one.kind == kind]
             known, table = {one.id for one in texts}, self._table()
@@ -138,9 +151,18 @@ class Panel:
             completions or 1 + max((one.k for one in texts), default=0),
             repeats or (main.manifest["repeats"] if main else REPEATS),
         )
-        return power(scores, size)
+        mode = main.manifest["mode"] if main else rubric.CALIBRATED
+        names = {name for kind in kinds for name in rubric.dimensions(kind, mode)}
+        compared = len(set(self._table()) & {one.model for one in self.study.completions if one.kind in STORIES})
+        return power(scores, size, compared * (compared - 1) // 2 * len(names))
 
     # ---- what came of it
+
+    def mend(self) -> None:
+        """Makes grades that are gone or torn anew from the raw answers, and says so. Nobody is asked."""
+        for folder in bill.folders(self.study.out):
+            if part_folder.mend_grades(folder):
+                print(f"{folder / GRADES} was gone or not whole: made anew from the judge's answers")
 
     def graded(self) -> None:
         """Statistics of all judges' grades, made anew from their folders."""
@@ -152,7 +174,8 @@ class Panel:
             write_json(self.study.out / STUDY, kept | {"rulers": kept.get("rulers", {}) | self._rulers})
         if any(one.kind in STORIES for one in self.study.completions):
             self._write("power", self.power())
-        self._bill()
+        if cost := bill.bill(self.study.out):
+            self._write("cost", cost)
         judges = self._judges()
         if not judges:
             return
@@ -166,6 +189,8 @@ class Panel:
         write_lines(self.study.out / GRADES, [grade for judge in judges.values() for grade in judge.grades])
         if main.answered:
             whole, instructed = self._statistics(main, self._table())
+            place = {key: at for part in main.parts for key, at in part.places().items()}
+            whole["order"] = order_slopes(main.grades, place)
             self._write("statistics", whole)
             if instructed:
                 self._write("instructed", instructed)
@@ -180,6 +205,9 @@ class Panel:
         for judge in judges.values():
             models = self._statistics(judge, ())[0]["models"] if judge.answered else []
             told[judge.name] = {"models": models, "sound": judge.verdict["sound"], "why": judge.verdict["why"]}
+            told[judge.name]["parts"] = [part.told() for part in judge.parts]
+            if len(judge.parts) > 1:
+                told[judge.name]["between_parts"] = between_parts(judge.parts, judge.shifts)
             if again := self._again(judge):
                 told[judge.name]["again"] = again
         if shifts := told[main.name].get("again", {}).get("drift"):
@@ -196,24 +224,14 @@ class Panel:
         if len(sound) > 1:
             self._write("agreement", stats.judge_agreement([grade for judge in sound for grade in judge.grades]))
 
-    def _bill(self) -> None:
-        """cost.json of all that was spent, by judges that never came to a grade too."""
-        usd = {"settled": 0.0, "doubtful": 0.0}
-        calls, by_judge = 0, dict[str, float]()
-        for folder in self._paid():
-            bill, name = spent(folder), _name(jobs.load(folder, Judging))
-            usd = {kind: amount + bill["cost_usd"][kind] for kind, amount in usd.items()}
-            calls += bill["attempts"]["attempts"]
-            by_judge[name] = by_judge.get(name, 0.0) + bill["cost_usd"]["settled"]
-        if by_judge:
-            self._write(
-                "cost", {"usd": usd["settled"], "usd_in_doubt": usd["doubtful"], "calls": calls, "judges": by_judge}
-            )
-
     def _statistics(self, judge: _Judge, table: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any] | None]:
         texts = self.study.completions
         kinds = {one.prompt_id: one.kind for one in texts}
-        return stats.by_set(judge.grades, kinds, judge.manifest["mode"], stats.hundreds_of_words(texts), table)
+        found = stats.by_set(judge.grades, kinds, judge.manifest["mode"], stats.hundreds_of_words(texts), table)
+        for one in found:
+            if one:
+                one["pairs"] = comparable(one["pairs"], judge.parts, judge.shifts)
+        return found
 
     def _link(self, models: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
         kinds = {one.kind for one in self.study.completions}
@@ -225,19 +243,19 @@ class Panel:
         return found and {**found, "prompts_are_the_papers": asked in kept.get("sets", {}).values()}
 
     def _again(self, judge: _Judge) -> dict[str, Any]:
-        """{"drift", "sound", "why"} of the newest `again` that is finished, against the judge's first grades of its texts."""
-        ends = [folder for folder in self._parts(f"again-{judge.slug}") if _done(folder)]
+        """{"drift", "sound", "why"} of the newest `again` that is finished, against the judge's first grades of its texts and
+        anchors."""
+        ends = [part for folder in self._parts(f"again-{judge.slug}") if (part := Part(folder)).done]
         if not ends:
             return {}
-        manifest = jobs.load(ends[-1], Judging)
-        verdict = manifest.get("anchor_verdict") or {"sound": True, "why": []}
-        told = {"drift": None, "sound": verdict["sound"], "why": list(verdict["why"])}
-        if manifest["rubric_hash"] != judge.manifest["rubric_hash"]:
+        found = ends[-1].manifest.get("anchor_verdict") or {"sound": True, "why": []}
+        told = {"drift": None, "sound": found["sound"], "why": list(found["why"])}
+        if ends[-1].manifest["rubric_hash"] != judge.manifest["rubric_hash"]:
             told["why"].append("no drift to be told: the rubric is another one than in the first grades")
             return told
-        after = [grade for grade in read_lines(ends[-1] / GRADES, Grade) if not grade.anchor]
+        before, after = by_text(judge.grades), by_text(ends[-1].grades)
         try:
-            told["drift"] = {name: asdict(shift) for name, shift in drift(judge.grades, after).items()}
+            told["drift"] = {name: asdict(shift) for name, shift in drift(before, after).items()}
         except UserError as e:
             told["why"].append(f"no drift to be told: expected {e.expected}, found {e.found}")
         return told
@@ -246,16 +264,13 @@ class Panel:
         """Those that have grades, by the name of their folders. The study may have taken in another text of a model and
         prompt since it was graded: grades of what it no longer holds stay in the judge's folder."""
         texts = {one.id for one in self.study.completions}
-        found: dict[str, list[Path]] = {}
-        for folder in sorted(self.study.out.glob("judge-*-*")):
-            if (folder / GRADES).exists():
-                found.setdefault(folder.name.rpartition("-")[0], []).append(folder)
+        names = {path.parent.name.rpartition("-")[0] for path in self.study.out.glob(f"judge-*-*/{GRADES}")}
         judges = {}
-        for name, folders in found.items():
-            every = [grade for folder in folders for grade in read_lines(folder / GRADES, Grade)]
+        for name in sorted(names):
+            parts = [Part(folder) for folder in self._parts(name) if (folder / GRADES).exists()]
+            every = [grade for part in parts for grade in part.grades]
             grades = [grade for grade in every if grade.anchor or grade.completion in texts]
-            manifest = jobs.load(folders[0], Judging)
-            judges[name] = _Judge(_name(manifest), name.partition("-")[2], manifest, grades, _verdict(folders))
+            judges[name] = _Judge(name_of(parts[0].manifest), name.partition("-")[2], parts, grades, verdict(parts))
         return judges
 
     def _table(self) -> list[str]:
@@ -283,11 +298,6 @@ class Panel:
         found = self.study.out.glob(f"{name}-[0-9]*")
         return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
 
-    def _paid(self) -> list[Path]:
-        """All folders of judges that have books, those that were killed before they had grades too."""
-        found = (path for kind in ("judge", "again") for path in self.study.out.glob(f"{kind}-*-[0-9]*"))
-        return sorted(path for path in found if (path / ledger.FILE).exists())
-
     def _write(self, name: str, value: Any) -> None:
         write_json(self.study.out / f"{name}.json", value)
 
@@ -296,12 +306,19 @@ def _slug(model: str, mode: str) -> str:
     return f"{re.sub(r'[^A-Za-z0-9.]+', '_', model)}-{mode}"
 
 
-def _name(manifest: Mapping[str, Any]) -> str:
-    return f"{manifest['model']} {manifest['mode']} {manifest['rubric']}"
+def _done(folder: Path, retry: bool = False) -> bool:
+    """Whether nothing is left to ask."""
+    part = Part(folder)
+    return (
+        part.done
+        and not part_folder.unanswered(part.manifest)
+        and not (retry and part_folder.unreadable(part.manifest))
+    )
 
 
-def _done(folder: Path) -> bool:
-    return (folder / GRADES).exists() and jobs.load(folder, Judging).get("stopped") == DONE
+def _next(folders: Sequence[Path]) -> int:
+    """The number of the part after these; one may have been moved away."""
+    return 1 + max((int(folder.name.rpartition("-")[2]) for folder in folders), default=0)
 
 
 def _same_vendor(a: _Judge, b: _Judge) -> bool:
@@ -312,17 +329,3 @@ def _same_vendor(a: _Judge, b: _Judge) -> bool:
     hosts, models = ([one.manifest[key] for one in (a, b)] for key in ("host", "model"))
     one, other = (profile(model).name for model in models)
     return hosts[0] == hosts[1] is not None or models[0] == models[1] or one == other != Profile().name
-
-
-def _verdict(folders: Sequence[Path]) -> dict[str, Any]:
-    """That of the first part that failed; a part that was not finished proves nothing."""
-    parts = [jobs.load(folder, Judging) for folder in folders]
-    stopped = [part.get("stopped") or "it was killed" for part in parts]
-    ended = [part.get("anchor_verdict") for part, why in zip(parts, stopped, strict=True) if why == DONE]
-    found: list[dict[str, Any]] = [one for one in ended if one]
-    if failed := [one for one in found if not one["sound"]]:
-        return failed[0]
-    if len(found) == len(parts):
-        return found[0]
-    whys = ", ".join(dict.fromkeys(why for why in stopped if why != DONE)) or "it had no anchors"
-    return {"sound": False, "why": [f"the judge has not finished: {whys}"]}

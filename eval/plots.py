@@ -16,6 +16,12 @@ FIGURES = {
     "fig16": ("Frequency in the training set, log10; -10 = never", "Fig 16"),
     "fig17": ("Rouge precision against the nearest training story", "Fig 17"),
 }
+CONTROL = {  # what the stories that no model wrote are compared with
+    "fig14": "held-out: endings of stories held out from training, each against the true ending of another story, "
+    "so this is the overlap that chance makes.",
+    "fig15": "held-out: endings of stories held out from training, each against the other held-out ones.",
+    "fig17": "held-out: endings of stories held out from training, each against all training stories.",
+}
 
 
 class Plots:
@@ -50,10 +56,13 @@ class Plots:
         return made
 
     def curves(self) -> tuple[list[tuple[str, int]], list[tuple[str, Any]]]:
-        """(legend, [(name, chart)]): losses and each dimension over steps, a line per run, the paper's end marked."""
+        """(legend, [(name, chart)]): losses and each dimension over steps, a line per run, the paper's end marked.
+
+        Of a void study the losses alone.
+        """
         curves = self._r["curves"] or {}
         made: list[tuple[str, Any]] = []
-        for name in (*LOSSES, *self._r["dimensions"]):
+        for name in (*LOSSES, *(() if self._r["void"] else self._r["dimensions"])):
             own = [
                 {"name": run, "series": self._run_style(run), "end": found[name]["paper_end"]} | found[name]
                 for run, found in curves.items()
@@ -68,8 +77,9 @@ class Plots:
         """The style of the run's model in the table."""
         return self.style_of(next((model["model"] for model in self._table if model.get("run") == run), run))
 
-    def figure(self, name: str) -> list[tuple[str, list[tuple[str, float, Any]]]]:
-        """[(heading, [(model, n, chart)])] of fig14 to fig17: axes shared within a heading, the paper's reading shaded."""
+    def figure(self, name: str) -> list[tuple[str, list[tuple[str, float, Any]], list[str]]]:
+        """[(heading, [(model, n, chart)], captions)] of fig14 to fig17: axes shared within a heading, the paper's reading
+        shaded; the captions say what is counted, what is shaded and why nothing is."""
         by_k: dict[str, dict[str, Any]] = {}
         for model, found in self.of_figure(name).items():
             for k, bins in ({"2": found} if "edges" in found else found).items():
@@ -82,11 +92,41 @@ class Plots:
             charts_of = [
                 (model, sum(bins["counts"]), _markup(charts.histogram(
                     bins, title=f"{FIGURES[name][0]}, k = {k}: {model}", x_label=_x_label(name, k), across=across, up=up,
-                    series=self.style_of(model), marks=self._reading(name, int(k), model))))
+                    series=self.style_of(model), marks=[one["mode"] for one in self._readings(name, int(k), model, bins)])))
                 for model, bins in by_k[k].items()
             ]  # fmt: skip
-            made.append((f"k = {k}" if len(by_k) > 1 or name == "fig16" else "", charts_of))
+            captions = [*self._counted(name, by_k[k]), *self._shaded(name, int(k), by_k[k])]
+            made.append((f"k = {k}" if len(by_k) > 1 or name == "fig16" else "", charts_of, captions))
         return made
+
+    def _counted(self, name: str, of: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """What the bars are, once for each way of counting, and what the control is compared with."""
+        said = [
+            f"{what[:1].upper()}{what[1:]}."
+            for what in dict.fromkeys(str(bins.get("what") or "") for bins in of.values())
+        ]
+        return [one for one in said if one != "."] + ([CONTROL[name]] if HELD_OUT in of and name in CONTROL else [])
+
+    def _shaded(self, name: str, k: int, of: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """What the shaded spans of the charts are; why there are none, where the paper has the figure."""
+        if not self._r["paper"] or not any(one["figure"] == name and one["k"] == k for one in self._printed()):
+            return []
+        if not any(_in_words(bins) for bins in of.values()):
+            return [
+                "Nothing of the paper's is shaded: it counts words, and this is of tokens of the shards' tokenizer."
+            ]
+        found = {model: self._readings(name, k, model, bins) for model, bins in of.items()}
+        whose = dict.fromkeys(one["of"] for readings in found.values() for one in readings)
+        if not whose:
+            return ["Nothing is shaded: the paper has no histogram of these shapes."]
+        said = {"models": "its models, all of them together", "original": "its stories by others"}
+        names = "; ".join(said.get(one, f"its {one}") for one in whose)
+        without = [model for model, readings in found.items() if not readings]
+        return [f"Shaded: where the paper's histogram has its mode, read off its plot, of {names}."
+                + (f" It has none for {', '.join(without)}." if without else "")]  # fmt: skip
+
+    def _printed(self) -> list[Mapping[str, Any]]:
+        return [one for one in self._r["paper"]["diversity"]["readings"] if "mode" in one]
 
     def of_figure(self, name: str) -> dict[str, Any]:
         """What the figure has by model, without earlier checkpoints."""
@@ -106,18 +146,19 @@ class Plots:
                              up=(0, 1), whole_x=True)  # fmt: skip
         return [(model, self.style_of(model)) for model in found], _markup(chart)
 
-    def _reading(self, figure: str, k: int, model: str) -> list[tuple[float, float]]:
-        """Where the paper's histogram of the same shape has its mode."""
-        if not self._r["paper"]:
+    def _readings(self, figure: str, k: int, model: str, bins: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """The paper's readings of the same figure that the model's bars may be set beside: of its shape, or of all the
+        paper's models where it has no others, and counted in words as these."""
+        if not self._r["paper"] or not _in_words(bins):
             return []
         row: Mapping[str, Any] = next((one for one in self._r["models"] if one["model"] == model), {})
         names = {"original"} if model == HELD_OUT else {"models", f"{row.get('hidden')}x{row.get('layers')}"}
-        readings = self._r["paper"]["diversity"]["readings"]
-        return [
-            (one["mode"][0], one["mode"][1])
-            for one in readings
-            if one["figure"] == figure and one["k"] == k and one["of"] in names and "mode" in one
-        ]
+        return [one for one in self._printed() if (one["figure"], one["k"]) == (figure, k) and one["of"] in names]
+
+
+def _in_words(bins: Mapping[str, Any]) -> bool:
+    """Whether the n-grams of a histogram are of words, as the paper's are taken to be."""
+    return "(words)" in str(bins.get("what"))
 
 
 def _across(all_bins: Iterable[Mapping[str, Any]]) -> tuple[float, float] | None:

@@ -6,7 +6,7 @@ The released beginnings are not part of the project: `released` fetches them fro
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
+from eval.characters import check_whole
 from eval.records import KINDS, STORY, Prompt, read_lines
 from tsjax.atomic import sha256_json
 from tsjax.corpus import hub
@@ -81,6 +82,28 @@ def load(where: str | Path) -> PromptSet:
     return PromptSet(path.stem, "", _read(path))
 
 
+def parted(prompts: Sequence[Prompt], hashes: Mapping[str, str]) -> list[PromptSet]:
+    """The sets of these names and hashes, each of one kind, out of a list where they stand one after the other.
+
+    UserError where it holds others.
+    """
+    names, found, rest = {of_set: name for name, of_set in hashes.items()}, list[PromptSet](), list(prompts)
+    while rest:
+        alike = next((n for n, prompt in enumerate(rest) if prompt.kind != rest[0].kind), len(rest))
+        for end in range(alike, 0, -1):  # the first, but for two sets of one kind
+            if name := names.get(sha256_json([asdict(prompt) for prompt in rest[:end]])):
+                found.append(PromptSet(name, VERSION if name in NAMES else "", tuple(rest[:end])))
+                rest = rest[end:]
+                break
+        else:
+            break
+    if rest or len(found) != len(hashes):
+        raise UserError(
+            expected=f"the prompts of {', '.join(hashes)}", found="others, or not all", todo="name them with --prompts"
+        )
+    return found
+
+
 def of_texts(texts: Sequence[str]) -> tuple[Prompt, ...]:
     """Story beginnings with ids made of place and text: the same texts have the same ids, whatever file they were in."""
     named = enumerate((text.strip() for text in texts), 1)
@@ -91,7 +114,7 @@ def _read(path: Path) -> tuple[Prompt, ...]:
     try:
         text = path.read_text("utf-8-sig")
         if path.suffix == ".jsonl":
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+            rows = [_row(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
             if rows and all(isinstance(row, dict) and {"id", "kind", "text"} <= row.keys() for row in rows):
                 if unknown := [row["kind"] for row in rows if row["kind"] not in KINDS]:
                     raise ValueError(f"kind {unknown[0]!r}, none of {', '.join(KINDS)}")
@@ -108,6 +131,14 @@ def _read(path: Path) -> tuple[Prompt, ...]:
         ) from error
 
 
+def _row(number: int, line: str) -> Any:
+    try:
+        check_whole(row := json.loads(line))
+    except ValueError as error:
+        raise ValueError(f"line {number}: {error}") from error
+    return row
+
+
 def _checked(path: Path, rows: Any) -> tuple[Prompt, ...]:
     """The prompts of a list of texts, or of objects that hold one. ValueError for anything else."""
     if not isinstance(rows, list):
@@ -117,5 +148,9 @@ def _checked(path: Path, rows: Any) -> tuple[Prompt, ...]:
         text = row.get("text", row.get("prompt")) if isinstance(row, dict) else row
         if not isinstance(text, str) or not text.strip():
             raise ValueError(f"no text in entry {n}")
+        try:
+            check_whole(text)
+        except ValueError as error:
+            raise ValueError(f"entry {n}: {error}") from error
         texts.append(text)
     return of_texts(texts)

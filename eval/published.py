@@ -3,6 +3,7 @@
 They were graded in 2023 by a GPT-4 that no longer answers, so a difference to them is one of models and of judges both.
 """
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,6 +69,16 @@ def matching(width: int | None, layers: int | None) -> Row | None:
     if width is None or layers is None:
         return None
     return next((row for row in table() if (row.hidden, row.layers) == (width, layers)), None)
+
+
+def nearest(width: int, layers: int) -> tuple[str, ...]:
+    """The rows of Fig 4 that are nearest to a shape, by the ratios of hidden size and layers; several where alike."""
+    far = {
+        one.name: abs(math.log(one.hidden / width)) + abs(math.log(one.layers / layers))
+        for one in table()
+        if one.hidden and one.layers
+    }
+    return tuple(name for name, distance in far.items() if distance < min(far.values()) + 1e-9)
 
 
 def row_of(name: str) -> Row:

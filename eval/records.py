@@ -79,6 +79,8 @@ class Grade:
 
     judge:  which model in which mode and rubric version; `repeat`: which of its judgements of the completion, from 0.
     anchor: kind of the anchor, for the judge's own test items; "" for completions of models.
+    split_ok: whether the sentence that the beginning cuts is finished; None where nobody asked (instructions, paper mode).
+    met:    id of `eval.rubric.constraints` -> whether it is followed, of instructions whose `asks` are known.
     """
 
     completion: str
@@ -94,6 +96,8 @@ class Grade:
     assessment: str = ""
     request: str = ""
     cost: int = 0  # picodollars
+    split_ok: bool | None = None
+    met: Mapping[str, bool] = field(default_factory=dict)
 
 
 T = TypeVar("T", Prompt, Completion, Grade)

@@ -13,22 +13,23 @@ from eval import cautions, published
 from eval.finite import finite
 from eval.learning_curves import learning_curves
 from eval.model_rows import dimensions, model_rows
-from eval.records import Completion, Grade, read_lines
+from eval.records import Completion, Grade, Prompt, read_lines
 from eval.side_by_side import side_by_side
 from eval.unmeasured import unmeasured
+from tsjax import __version__
 from tsjax.errors import UserError
 
 PARTS = (
-    "models", "statistics", "instructed", "pairs", "variance", "agreement", "judges", "power", "length", "metrics", "figures",
-    "marking", "anchors", "link", "drift", "cost", "settings",
+    "models", "statistics", "instructed", "pairs", "variance", "agreement", "judges", "power", "length", "order", "metrics",
+    "figures", "marking", "anchors", "link", "drift", "cost", "settings",
 )  # fmt: skip
 COMPARE = ("", "paper")
-STUDY = "study.json"
+STUDY, PROMPTS = "study.json", "prompts.jsonl"
 
 
 def read_inputs(folder: Path) -> dict[str, Any]:
-    """The inputs of `make_report` from a folder: PART.json of each part there is, completions.jsonl, grades.jsonl, and the
-    prompt sets that study.json names.
+    """The inputs of `make_report` from a folder: PART.json of each part there is, completions.jsonl, grades.jsonl, the prompt
+    sets that study.json names and the order of prompts in prompts.jsonl.
 
     UserError where the folder has none of them or a file is not JSON.
     """
@@ -43,6 +44,8 @@ def read_inputs(folder: Path) -> dict[str, Any]:
             found="no file of any part",
             todo="run `tsjax eval` or `tsjax judge` first, or check the path",
         )
+    if (folder / PROMPTS).exists():
+        inputs["asked"] = [prompt.id for prompt in read_lines(folder / PROMPTS, Prompt)]
     if (folder / STUDY).exists():
         inputs["sets"] = _json(folder / STUDY).get("sets")
     return inputs
@@ -60,17 +63,23 @@ def make_report(inputs: Mapping[str, Any], compare: str = "") -> dict[str, Any]:
                  stands in the table.
     statistics:  what `eval.stats.statistics` returns: {"judge", "models": [..], "pairs", "variance", "length"}; or only
                  its "models": [{"model", "dimensions": {dimension: {"mean", "se", "low", "high", "prompts", "completions",
-                 "repeats", "grades", "missing", "bounds"}}, "age": {"A": share, ..}, "age_missing"}]. Where no grade could be
-                 read, mean is None, missing is all of them, and bounds are [0, 10]. Its instruction_following is of the
-                 instruct prompts alone, the rest of the beginnings, where there are both.
+                 "repeats", "grades", "missing", "bounds"}}, "age": {"A": share, ..}, "age_missing", "split_ok": {"mean",
+                 "se", "low", "high", "prompts", "n"} or None, "met": {"all" or kind: the same} or None}]. Where no grade
+                 could be read, mean is None, missing is all of them, and bounds are [0, 10]. Its instruction_following is of
+                 the instruct prompts alone, the rest of the beginnings, where there are both.
     instructed:  the same of the instruct prompts alone
     pairs:       [{"a", "b", "dimension", "difference", "se", "low", "high", "p", "p_holm", "prompts", "adjusted"}]
     variance:    {dimension: {"prompt", "completion", "repeat"}}, or the same under each model's name
     length:      {dimension: {"slope" (points per 100 words), "se", "low", "high", "p", "flagged"}}, or the same under each
                  model's name
-    agreement:   [{"a", "b", "dimension", "n", "alpha", "kappa", "spearman", "mae", "shift", "same_vendor"}] of two judges
+    order:       {dimension: {"slope" (points from the first to the last text judged), "se", "low", "high", "flagged"}}, or
+                 the same under the name of each part of the judging
+    agreement:   [{"a", "b", "dimension", "n", "alpha", "kappa", "spearman", "mae", "shift", "low", "high", "flagged" (of the
+                 shift), "same_vendor"}] of two judges
     judges:      {judge: {"models": as in statistics, "sound", "why": [..], optionally "same_vendor": [judge, ..] and "again":
-                 {"drift" (as below, or None), "sound", "why"}: frozen texts graded once more}} of all that were asked
+                 {"drift" (as below, or None), "sound", "why"}: frozen texts graded once more, "parts": [{"folder", "host",
+                 "repeats", "models", "date"}], "between_parts": {dimension: drift of the anchors against part 1}}} of all
+                 that were asked
     power:       {"assumed": whether the variances are, "of": {"prompt", "completion", "repeat"}, "why": where they come from,
                  "rows": [{"prompts", "completions", "repeats", "grades", "detectable"}]}
     metrics:     [{"model", "metrics": {name: {"mean", "se", "n", "sees", "blind"}}, "missing": {name: why}}]
@@ -78,13 +87,16 @@ def make_report(inputs: Mapping[str, Any], compare: str = "") -> dict[str, Any]:
                  "fig18": [{"model", "completion", "story", "precision"}], "novelty": {model: {n: share}},
                  "diversity": {model: {name: number}}}; the human baseline is the model "held-out"
     marking:     [{"model", "family", "right", "partly", "wrong", "open", optionally "how" (of texts, by probability) and
-                 "items": [{"prompt", "completion", "mark"}]}]; where absent, what `metrics` have as "marking" and "marks"
-    anchors:     {"sound", "why": [..], "taus": {dimension: tau}, "lift", "tens", "missing", "judgements"}
+                 "items": [{"prompt", "completion", "mark"}], "chance" (shares right, partly, wrong of a scorer that orders
+                 continuations at random), "low", "high" (of the share right)}]; where absent, what
+                 `metrics` have as "marking" and "marks"
+    anchors:     {"sound", "why": [..], "taus": {dimension: tau}, "lift", "tens", "missing", "judgements", optionally
+                 "lifts": {kind of injection: points}, "separates": {dimension: {"gap", "low", "high"}}}
     drift:       {dimension: {"shift", "se", "low", "high", "prompts", "completions"}}: an interval without 0 is an alarm
     link:        {"models": {model: {dimension: linked mean}}, "dimensions": {dimension: {"kind", "rms", "left_out", "span"}},
                  "rulers": {model: name of its row in the paper's Fig 4}, "why": {dimension: why it has no link}}
     cost:        {"usd", "calls", "judges": {judge: usd}, ..}; settings: {name: value or hash}
-    sets:        {name: hash} of the prompt sets that were asked
+    sets:        {name: hash} of the prompt sets that were asked; asked: ids of the prompts, in the order of the sets
     completions, grades: sequences of `eval.records`
     """
     if compare not in COMPARE:
@@ -95,27 +107,31 @@ def make_report(inputs: Mapping[str, Any], compare: str = "") -> dict[str, Any]:
     completions: Sequence[Completion] = inputs.get("completions") or ()
     grades: Sequence[Grade] = inputs.get("grades") or ()
     given["marking"] = given["marking"] or _marking(given["metrics"] or (), completions) or None
-    models = model_rows(given, completions, compare)
+    void = bool(given["anchors"]) and not given["anchors"].get("sound")
+    models = model_rows(given, completions, compare, void)
     earlier = {str(model["model"]) for model in models if not model["in_table"]}
     report: dict[str, Any] = {
         "version": 2,
-        "void": bool(given["anchors"]) and not given["anchors"].get("sound"),
+        "made_by": f"tsjax {__version__}",
+        "void": void,
         "warnings": cautions.warnings(given, models),
         "judge": given.pop("judge"),
         "compare": compare,
         "sets": inputs.get("sets"),
         "other_prompts": cautions.other_prompts(inputs.get("sets"), completions),
+        "no_such_shape": cautions.no_such_shape(models) if compare == "paper" else None,
         "losses_differ": cautions.losses_differ(models),
         "same_vendor": cautions.same_vendor(given["agreement"], given["judges"]),
         "dimensions": dimensions(models),
         "models": models,
         "curves": learning_curves(models, compare),
         "completions": len(completions),
-        "prompts": side_by_side(completions, grades, earlier, bad),
+        "prompts": side_by_side(completions, grades, earlier, bad, inputs.get("asked") or ()),
         "not_numbers": bad,
         "paper": _paper() if compare == "paper" else None,
     }
     report |= {part: given[part] for part in PARTS if part not in ("models", "statistics", "instructed")}
+    _mark_void(report)
     if given["instructed"]:  # the means stand with the models
         instructed |= {"dimensions": dimensions(models, "instructed")}
     report["instructed"] = instructed or None
@@ -136,12 +152,23 @@ def _unpacked(inputs: Mapping[str, Any]) -> dict[str, Any]:
     whole = parts["statistics"]
     if isinstance(whole, Mapping):
         parts |= {"statistics": whole.get("models"), "judge": whole.get("judge")}
-        parts |= {part: parts[part] or whole.get(part) for part in ("pairs", "variance", "length")}
+        parts |= {part: parts[part] or whole.get(part) for part in ("pairs", "variance", "length", "order")}
     instructed = parts["instructed"]
     if isinstance(instructed, Mapping):
         rest = {part: value for part, value in instructed.items() if part != "models"}
         parts |= {"instructed": instructed.get("models"), "instructed_rest": rest}
     return parts
+
+
+def _mark_void(report: Mapping[str, Any]) -> None:
+    """Nothing that a void judge said is reportable: pairs of a void study, and the means of each judge that failed."""
+    if report["void"]:
+        for pair in report["pairs"] or ():
+            pair |= {"reportable": False, "why": "the judge failed its own test"}
+    for judge in (report["judges"] or {}).values():
+        if not judge.get("sound"):
+            for grade in (one for model in judge.get("models") or () for one in model["dimensions"].values()):
+                grade["reportable"] = False
 
 
 def _marking(metrics: Iterable[Mapping[str, Any]], completions: Sequence[Completion]) -> list[dict[str, Any]]:

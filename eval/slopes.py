@@ -1,11 +1,15 @@
 """What a judge should not answer to: length, the order of judging, a change of judge. Prompts are the unit throughout."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean
 
 import numpy as np
 
-from eval.intervals import LEVEL, Interval, t_interval, t_quantile, two_sided_p
-from eval.scores import Scores
+from eval.intervals import LEVEL, Interval, level_of_each, t_interval, t_quantile, two_sided_p
+from eval.records import Grade
+from eval.scores import Scores, nested
 
 
 def slope(scores: Scores, of: Mapping[str, float], level: float = LEVEL) -> dict[str, float | int | None]:
@@ -35,7 +39,42 @@ def flagged(found: Mapping[str, float | int | None]) -> bool:
     return low is not None and high is not None and not low <= 0 <= high
 
 
-def shift(before: Scores, after: Scores) -> Interval:
+def order_slopes(
+    grades: Sequence[Grade], place: Mapping[tuple[str, int], tuple[str, float]], level: float = LEVEL
+) -> dict[str, dict[str, float | int | bool | None]]:
+    """How grades change with when they were given: dimension -> `slope` with "flagged", points from the first judgement of
+    a part to its last.
+
+    place: (completion, repeat) -> its part's name, and where it stood in the order of that part, from 0 to 1. The order is
+    drawn, so a judge that stays the same has slopes of 0. Each model's mean in a part is taken off first, then that of each
+    prompt. level: of the intervals of all dimensions together; "flagged": 0 is not in that of a dimension.
+    """
+    by: dict[str, list[Grade]] = defaultdict(list)
+    for grade in grades:
+        for name in grade.scores or ():
+            if not grade.anchor and (grade.completion, grade.repeat) in place:
+                by[name].append(grade)
+    found: dict[str, dict[str, float | int | bool | None]] = {}
+    for name, mine in sorted(by.items()):
+        of_model: dict[tuple[str, str], list[float]] = defaultdict(list)
+        for grade in mine:
+            of_model[grade.model, place[grade.completion, grade.repeat][0]].append((grade.scores or {})[name])
+        mean = {key: fmean(values) for key, values in of_model.items()}
+        ones: list[Grade] = []  # each judgement stands for itself: the repeats of a text have their own places
+        at: dict[str, float] = {}
+        for grade in mine:
+            part, where = place[grade.completion, grade.repeat]
+            less = {name: (grade.scores or {})[name] - mean[grade.model, part]}
+            key = f"{grade.completion} {grade.repeat}"
+            ones.append(replace(grade, prompt_id=f"{part} {grade.prompt_id}", completion=key, scores=less))
+            at[key] = where
+        scores = nested(ones, lambda grade, name=name: (grade.scores or {})[name])  # type: ignore[misc]
+        one = slope(scores, at, level_of_each(len(by), level))
+        found[name] = one | {"flagged": flagged(one)}
+    return found
+
+
+def shift(before: Scores, after: Scores, level: float = LEVEL) -> Interval:
     """Mean of `after` - `before` over the completions in both, prompt by prompt: the same texts graded again, by another
     judge or another day."""
     first = dict(zip(before.completions, before.completion_mean_C, strict=True))
@@ -46,7 +85,7 @@ def shift(before: Scores, after: Scores) -> Interval:
     there = ~np.isnan(change_C)
     count_P = np.bincount(after.prompt_C[there], minlength=len(after.prompts))
     total_P = np.bincount(after.prompt_C[there], change_C[there], len(after.prompts))
-    return t_interval(total_P[count_P > 0] / count_P[count_P > 0])
+    return t_interval(total_P[count_P > 0] / count_P[count_P > 0], level)
 
 
 def length_adjusted(

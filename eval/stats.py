@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from eval.agreement import agreement
-from eval.intervals import REPORTABLE, bootstrap_interval, t_interval, worst_case
-from eval.paired import differences, holm, sign_flip_p
+from eval.intervals import REPORTABLE, bootstrap_interval, level_of_each, t_interval, worst_case
+from eval.paired import crosswise, differences, holm, sign_flip_p
 from eval.records import INSTRUCT, Completion, Grade
-from eval.rubric import FOLLOWING, dimensions
+from eval.rubric import AGES, FOLLOWING, dimensions
 from eval.scores import Scores, asked, dimension_scores, nested
 from eval.slopes import flagged, length_adjusted, slope
 from eval.variance import components
 from tsjax.errors import UserError
 
-AGES = "ABCDEF"
+LETTERS = "".join(AGES)
 
 
 def by_set(
@@ -63,8 +63,9 @@ def statistics(
     """{"judge", "models": [`model_statistics`], "pairs": [...], "variance": {model: {dimension: components}}, "length"}.
 
     `lengths`: completion -> its length, for the length slopes and the adjusted differences; `hundreds_of_words` makes the
-    slopes points per 100 words. wanted: prompt -> the dimensions that its grades count in; None: those that any of them
-    has. table: the models that are compared in pairs; aged: the prompts whose ages count; None: all. Anchors are left out.
+    slopes points per 100 words. The intervals of all slopes, over models and dimensions, hold together in 95 % of the cases.
+    wanted: prompt -> the dimensions that its grades count in; None: those that any of them has. table: the models that are
+    compared in pairs; aged: the prompts whose ages count; None: all. Anchors are left out.
     UserError when the grades are of several judges or there are none.
     """
     grades = [grade for grade in grades if not grade.anchor]
@@ -83,7 +84,8 @@ def statistics(
         "variance": {model: {name: components(one) for name, one in of.items()} for model, of in scores.items()},
     }
     if lengths:
-        slopes = {model: {name: slope(one, lengths) for name, one in of.items()} for model, of in scores.items()}
+        level = level_of_each(sum(len(of) for of in scores.values()))
+        slopes = {model: {name: slope(one, lengths, level) for name, one in of.items()} for model, of in scores.items()}
         found["length"] = {
             model: {name: one | {"flagged": flagged(one)} for name, one in of.items()} for model, of in slopes.items()
         }
@@ -118,15 +120,18 @@ def model_statistics(
     aged: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """{"model", "dimensions": {name: {"mean", "se", "low", "high", "bootstrap", "prompts", "completions", "repeats",
-    "grades", "missing", "bounds", "reportable"}}, "age": {"A": share, ...}, "age_missing"}.
+    "grades", "missing", "bounds", "reportable"}}, "age": {"A": share, ...}, "age_missing", "split_ok", "met"}.
 
-    low and high: 95 % t-interval. bounds: the mean with every missing grade at 0 and at 10. Counts are of what was asked
-    for; more than 2 % missing is not reportable. Ages are of the prompts in `aged` (None: all), and weigh them
-    equally, as the means do.
+    low and high: 95 % t-interval. bounds: its low end with every missing grade at 0, its high end with every one at 10.
+    Counts are of what was asked for; more than 2 % missing is not reportable. Ages are of the prompts in `aged` (None: all),
+    and weigh them equally, as the means do.
+    split_ok: how often the sentence that the beginning cuts is finished, by the judge: {"mean" (share), "se", "low", "high",
+    "prompts", "n" (judgements)}; met: the same of what instructions asked for, {"all", and each kind of constraint: ..}.
+    None where it was not asked.
     """
-    ages = nested(grades, lambda grade: float(AGES.index(grade.age)) if grade.age in tuple(AGES) else None, aged)
+    ages = nested(grades, lambda grade: float(LETTERS.index(grade.age)) if grade.age in AGES else None, aged)
     shares = {}
-    for number, age in enumerate(AGES):
+    for number, age in enumerate(LETTERS):
         is_P = _indicator(ages, number).prompt_mean_P
         shares[age] = t_interval(is_P).mean
     return {
@@ -134,6 +139,8 @@ def model_statistics(
         "dimensions": {name: _dimension(one, seed) for name, one in scores.items()},
         "age": {age: share for age, share in shares.items() if share is not None},
         "age_missing": ages.missing,
+        "split_ok": _share([(grade, float(grade.split_ok)) for grade in grades if grade.split_ok is not None]),
+        "met": _met(grades),
     }
 
 
@@ -141,7 +148,8 @@ def pair_statistics(
     scores: Mapping[str, Mapping[str, Scores]], lengths: Mapping[str, float] | None = None, seed: int = 0
 ) -> list[dict[str, Any]]:
     """Every two models in every dimension: [{"a", "b", "dimension", "difference" (a - b), "se", "low", "high", "p",
-    "p_holm", "prompts", "reportable"}], over the prompts of both; with `lengths` also "adjusted".
+    "p_holm", "prompts", "reportable"}], over the prompts of both; with `lengths` also "adjusted", where grades are missing
+    "bounds": the least and the greatest difference that they allow, and where it is not reportable "why".
 
     p: sign-flip test; p_holm: Holm over all rows. low and high are not corrected for their number.
     """
@@ -153,7 +161,7 @@ def pair_statistics(
             found = t_interval(difference_P)
             if found.mean is None:
                 continue
-            row = {
+            row: dict[str, Any] = {
                 "a": a,
                 "b": b,
                 "dimension": dimension,
@@ -163,8 +171,18 @@ def pair_statistics(
                 "high": found.high,
                 "p": sign_flip_p(difference_P, seed),
                 "prompts": found.n,
-                "reportable": _reportable(one) and _reportable(other),
             }
+            whys = [
+                f"over {REPORTABLE:.0%} of the grades of {name} are missing"
+                for name, of in ((a, one), (b, other))
+                if not _reportable(of)
+            ]
+            if one.missing or other.missing:
+                least, most = crosswise(one, other)
+                row["bounds"] = [least, most]
+                if least <= 0 <= most and least < most:
+                    whys.append("the missing grades could turn the difference round, or make it 0")
+            row |= {"reportable": not whys} | ({"why": "; ".join(whys)} if whys else {})
             rows.append(row | ({"adjusted": length_adjusted(one, other, lengths)} if lengths else {}))
     rows.sort(key=lambda row: (row["a"], row["b"], row["dimension"]))
     adjusted = holm([row["p"] for row in rows])
@@ -172,9 +190,35 @@ def pair_statistics(
 
 
 def judge_agreement(grades: Sequence[Grade]) -> list[dict[str, Any]]:
-    """`agreement` of every two judges in every dimension."""
+    """`agreement` of every two judges in every dimension; the intervals of all their shifts hold together."""
     dimensions = sorted({name for grade in grades for name in grade.scores or ()})
-    return [row for dimension in dimensions for row in agreement(grades, dimension)]
+    judges = len({grade.judge for grade in grades})
+    level = level_of_each(len(dimensions) * judges * (judges - 1) // 2)
+    return [row for dimension in dimensions for row in agreement(grades, dimension, level)]
+
+
+def _share(said: Sequence[tuple[Grade, float]]) -> dict[str, Any] | None:
+    """Mean of shares by prompts, as of grades; its interval ends at 0 and 1."""
+    if not said:
+        return None
+    value = {(grade.completion, grade.repeat): share for grade, share in said}
+    scores = nested((grade for grade, _ in said), lambda grade: value[grade.completion, grade.repeat])
+    found = t_interval(scores.prompt_mean_P)
+    low, high = (None if end is None else min(1.0, max(0.0, end)) for end in (found.low, found.high))
+    return {"mean": found.mean, "se": found.se, "low": low, "high": high, "prompts": found.n, "n": len(said)}
+
+
+def _met(grades: Sequence[Grade]) -> dict[str, Any] | None:
+    """Share of what was asked for that is there, of "all" and of each kind (that of `word_2` is "word")."""
+    by: dict[str, list[tuple[Grade, float]]] = {}
+    for grade in grades:
+        of_kind: dict[str, list[bool]] = {}
+        for id, met in grade.met.items():
+            of_kind.setdefault("all", []).append(met)
+            of_kind.setdefault(id.partition("_")[0], []).append(met)
+        for kind, found in of_kind.items():
+            by.setdefault(kind, []).append((grade, sum(found) / len(found)))
+    return {kind: _share(said) for kind, said in by.items()} or None
 
 
 def _dimension(scores: Scores, seed: int) -> dict[str, Any]:

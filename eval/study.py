@@ -57,12 +57,16 @@ class Study:
         path = self.out / PROMPTS
         return list(read_lines(path, Prompt)) if path.exists() else []
 
+    @property
+    def begun(self) -> bool:
+        return (self.out / STUDY).exists()
+
     def kept(self) -> dict[str, Any]:
-        return self.read(STUDY, {"models": {}})
+        return {"models": {}, **self.read(STUDY, {})}
 
     def keep(self, **settings: Any) -> None:
         """UserError where the study was begun with other settings."""
-        write_json(self.out / STUDY, self._agreed(settings))
+        write_json(self.out / STUDY, self.agreed(settings))
 
     def write(
         self,
@@ -83,9 +87,9 @@ class Study:
         from eval.models import models_of, weights
 
         settings = _settings(sets, k, decoding)
-        self._agreed(settings)
+        self.agreed(settings)
         found = weights(models_of(runs, checkpoints))
-        kept = self._agreed(settings)
+        kept = self.agreed(settings)
         kept["models"] = self._with(kept["models"], {model.name: weight for model, weight in found.items()})
         write_json(self.out / STUDY, kept)
         write_lines(self.out / PROMPTS, [prompt for one in sets for prompt in one.prompts])
@@ -120,7 +124,7 @@ class Study:
         from eval.models import models_of
         from eval.stand_ins import stand_ins
 
-        self._agreed(_settings(sets, k, decoding))
+        self.agreed(_settings(sets, k, decoding))
         names = [model.name for model in models_of(runs, checkpoints)]
         have = {(one.model, one.prompt_id, one.k) for one in self.completions}
         return stand_ins(names, [one for one in sets if one.prompts[0].kind in STORIES], k, decoding, have)
@@ -131,10 +135,19 @@ class Study:
         What is there already stays as it is. UserError where that would mix two models: other texts under a name that the
         study has texts of, for the same prompt and k, or any under the name of one of its runs.
         """
+        texts = self.with_texts_of(paths, sets, cut_at_repeat)
+        if len(texts) > len(self.completions):
+            write_lines(self.out / COMPLETIONS, texts)
+
+    def with_texts_of(
+        self, paths: Sequence[Path], sets: Sequence[PromptSet], cut_at_repeat: bool, runs: Sequence[str] = ()
+    ) -> list[Completion]:
+        """The texts that the study will have after `add`, if these runs, by name, write in it too. UserError as `add`; nothing
+        is written."""
         owner = {prompt.id: one.hash for one in sets for prompt in one.prompts}
         everything = PromptSet("the study's sets", "", tuple(prompt for one in sets for prompt in one.prompts))
         have = {(one.model, one.prompt_id, one.k): one for one in self.completions}
-        before, own = len(have), self.kept()["models"]
+        own = {*self.kept()["models"], *runs}
         for path in paths:
             for found in foreign(path, everything, cut_at_repeat=cut_at_repeat):
                 key = found.model, found.prompt_id, found.k
@@ -150,25 +163,31 @@ class Study:
                         todo="give it another name in the file: two models of one name can't be told apart",
                     )
                 have[key] = replace(found, prompts=owner[found.prompt_id])
-        if len(have) > before:
-            write_lines(self.out / COMPLETIONS, have.values())
+        return list(have.values())
 
     def measure(self, runs: Sequence[Path], reference: Path | None = None, corpus: str | Path | None = None) -> None:
         """Everything that needs no key: metrics and diversity by model, marks by probability, what the models are.
 
         Of the runs, all checkpoints that the study has. `corpus`: documents (`tsjax.corpus.sources`, or shards) on which
         all of them are read, so that models of different tokenizers compare; its held-out part where it has one.
+        `reference`: the run that tells how likely the texts are; what it told stays where it is not named again. UserError
+        for another corpus or other weights of the reference than before.
         """
-        from eval.complete import opened
+        from eval.complete import fingerprint, opened
         from eval.likelihood import Scorer
 
-        scorer = Scorer(next(opened(reference, ()))) if reference else None
+        scorer = None
+        if reference:
+            trained = next(opened(reference, ()))
+            self.keep(reference=fingerprint(trained))
+            scorer = Scorer(trained)
+        before = {one["model"]: one["per_completion"] for one in self.read("metrics.json", [])}
         prompts = self.prompts
         metrics: list[dict[str, Any]] = []
         rows: list[dict[str, Any]] = []
         by_model = self._by_model()
         for model, texts in by_model.items():
-            found = offline.offline(texts, prompts, scorer)
+            found = offline.offline(texts, prompts, scorer, before=before.get(model, ()))
             # Two kinds together would be more diverse than either.
             alike = [[one.text for one in texts if one.kind == kind] for kind in STORIES]
             more = diversity.diversity(model, alike[0] or alike[1])
@@ -237,14 +256,29 @@ class Study:
         return report
 
     def read(self, name: str, otherwise: Any) -> Any:
+        """What JSON is in the file, `otherwise` where there is none. UserError for what is damaged."""
         path = self.out / name
-        return json.loads(path.read_bytes()) if path.exists() else otherwise
+        if not path.exists():
+            return otherwise
+        try:
+            found = json.loads(path.read_bytes())
+            if not isinstance(found, type(otherwise)):
+                raise ValueError(f"a {type(found).__name__}, not a {type(otherwise).__name__}")
+        except (OSError, ValueError) as e:
+            again = f"remove it: tsjax judge RUN ... --out {self.out} makes it again"
+            raise UserError(
+                expected=f"sound JSON in {path}", found=" ".join(str(e).split()),
+                todo="put a copy of it back, or begin another study" if name == STUDY else again,
+            ) from e  # fmt: skip
+        return found
 
-    def _agreed(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """What is kept, with these settings; UserError as `keep`."""
+    def agreed(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """What is kept, with these settings; nothing is written. UserError as `keep`."""
         kept = self.kept()
         for name, value in settings.items():
-            if kept.setdefault(name, value) != value:
+            if kept.get(name) is None:
+                kept[name] = value
+            elif kept[name] != value:
                 raise UserError(
                     expected=f"{name} {kept[name]}, with which the study in {self.out} was begun", found=str(value),
                     todo="choose another --out: what differs in it can't be compared",
@@ -289,7 +323,9 @@ class Study:
 
 
 def _settings(sets: Sequence[PromptSet], k: int | None, decoding: Mapping[str, Any]) -> dict[str, Any]:
-    """As study.json keeps them. UserError for sets that one study can't hold."""
+    """As study.json keeps them. UserError for sets that one study can't hold, and texts that can't be written so."""
+    from eval.complete import decoding_of, texts_each
+
     for one in sets:
         if len(kinds := {prompt.kind for prompt in one.prompts}) > 1:
             raise UserError(expected="prompts of one kind in a set", found=f"{', '.join(sorted(kinds))} in {one.name}",
@@ -301,4 +337,8 @@ def _settings(sets: Sequence[PromptSet], k: int | None, decoding: Mapping[str, A
     for what, found in (("set", names), ("prompt id", ids)):
         if twice := sorted({one for one in found if found.count(one) > 1}):
             raise UserError(expected=f"each {what} once", found=f"{twice[0]} twice", todo="leave one out, or rename it")
-    return {"k": k, "decoding": dict(decoding), "sets": {one.name: one.hash for one in sets}}
+    return {
+        "k": texts_each(k, decoding_of(decoding)),
+        "decoding": dict(decoding),
+        "sets": {one.name: one.hash for one in sets},
+    }

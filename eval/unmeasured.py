@@ -6,6 +6,8 @@ from typing import Any
 from eval.learning_curves import LOSSES
 from eval.records import INSTRUCT, STORY
 
+PROBABILITY = "by probability"  # how marks are made that ask no model to write
+INSTRUCTED = ("required_words", "required_sentence", "dialogue", "summary_words")  # metrics of texts with instructions
 FAMILIES = {"knowledge": "facts", "reasoning": "reasoning", "context": "keeping track of context"}
 
 
@@ -22,11 +24,18 @@ def _lines(r: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _of_grades(r, table)
     yield from _of_the_judge(r)
     for name, said in (("loss", "Validation loss"), ("bits_per_byte", "Bits per byte")):
-        without = [model["model"] for model in table if model.get(name) is None]
-        if without:
+        without = [model for model in table if model.get(name) is None]
+        neither = [str(model["model"]) for model in without if model.get(f"corpus_{name}") is None]
+        if neither:
             yield (
-                f"{said} of {_some(without, table)}",
+                f"{said} of {_some(neither, table)}",
                 "Not given with the model; tsjax eval can measure it on a corpus.",
+            )
+        own = [str(model["model"]) for model in without if model["model"] not in neither]
+        if own and name == "loss":
+            yield (
+                f"Loss of {_some(own, table)} on its own validation texts",
+                "Not given; its loss on the same texts is there.",
             )
     yield from _of_the_corpus(r, table)
     if not r["curves"]:
@@ -39,9 +48,18 @@ def _lines(r: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, why in _left_out(r["metrics"] or ()).items():
         if name in judged:
             continue  # no stand-in for it, but the grade itself is there
+        if name in INSTRUCTED and not any(prompt["kind"] == INSTRUCT for prompt in r["prompts"]) and r["prompts"]:
+            yield "How far instructions are followed, by rules", "No prompt of this study has instructions."
+            continue
         yield name.replace("_", " ").capitalize(), why
     yield from _of_figures(r["figures"] or {})
     marked = {row["family"] for row in r["marking"] or ()}
+    by_probability = [row for row in r["marking"] or () if row.get("how") == PROBABILITY]
+    if by_probability and not any(row.get("chance") for row in by_probability):
+        yield (
+            "What marks by probability would be by chance",
+            "Not counted: how good a share of right marks is can't be seen.",
+        )
     for family, said in FAMILIES.items():
         if family not in marked:
             yield f"Prompts on {said}", "No model's continuations of them were marked (Figs 9 to 11)."
@@ -108,6 +126,18 @@ def _of_grades(r: Mapping[str, Any], table: list[Mapping[str, Any]]) -> Iterator
         yield "Where the spread of grades comes from", "No variance components: how many completions to buy is a guess."
     if r["dimensions"] and not r["length"]:
         yield "Whether the judge rewards length", "No slope of grade on length was fitted."
+    if r["dimensions"] and not r["order"]:
+        yield "Whether grades changed while the judge worked", "No slope of grade on the order of judging was fitted."
+    yield from _of_verdicts(r, table)
+
+
+def _of_verdicts(r: Mapping[str, Any], table: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """What the judge says of single texts besides grades: a cut sentence finished, instructions followed."""
+    kinds = {prompt["kind"] for prompt in r["prompts"]}
+    if r["dimensions"] and STORY in kinds and not any(model["split_ok"] for model in table):
+        yield "Whether the cut sentence is finished", "No share of it was given with the grades."
+    if r["dimensions"] and INSTRUCT in kinds and not any(model["met"] for model in table):
+        yield "Which instructions are followed, by the judge", "No share of it was given with the grades."
 
 
 def _some_grade(r: Mapping[str, Any]) -> bool:
@@ -158,7 +188,7 @@ def _of_figures(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         ("fig17", "Overlap with the nearest training story (Fig 17)"),
         ("copied", "Longest spans copied from the training set"),
         ("fig18", "The closest training stories (Fig 18)"),
-        ("diversity", "Diversity of the completions"),
+        ("diversity", "Diversity of the endings of training stories"),
     ):
         if not figures.get(name):
             yield what, "Not computed."

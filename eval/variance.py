@@ -14,6 +14,7 @@ from eval.scores import Scores
 # Of grades that nobody has given yet: deviations of 0.5 points between prompts, of the paired difference, and of 1.8 within
 # one, the judge's noise included. They are a guess, which a pilot replaces.
 ASSUMED: Mapping[str, float] = {"prompt": 0.5**2, "completion": 1.8**2, "repeat": 0.0}
+ALPHA = 0.05
 LEAST_PROMPTS = 10  # that two models share, for a pilot
 PROMPTS, COMPLETIONS, REPEATS = (44, 60, 200), (1, 3, 10, 30), (1, 3)  # what else one might order
 
@@ -85,7 +86,7 @@ def detectable(
     of: Mapping[str, float | None],
     *,
     power: float = 0.8,
-    alpha: float = 0.05,
+    alpha: float = ALPHA,
     large_sample: bool = False,
 ) -> float:
     """Smallest true difference of two models, in points, that a paired test finds with `power` at two-sided `alpha`.
@@ -106,7 +107,7 @@ def detectable(
 
 def power_table(
     sizes: Iterable[tuple[int, int, int]], of: Mapping[str, float | None], **how: Any
-) -> list[dict[str, float]]:
+) -> list[dict[str, Any]]:
     """`detectable` of each (prompts, completions, repeats), with how many grades a model needs: before spending."""
     return [
         {
@@ -120,13 +121,14 @@ def power_table(
     ]
 
 
-def power(scores: Mapping[str, Mapping[str, Scores]], size: tuple[int, int, int]) -> dict[str, Any]:
+def power(scores: Mapping[str, Mapping[str, Scores]], size: tuple[int, int, int], tests: int = 1) -> dict[str, Any]:
     """What a study of `size` (prompts, completions of each, repeats) can see, and what others could.
 
-    {"assumed", "of": variances of a paired difference, "why": where they come from, "rows": of `power_table`}. `scores`:
-    model -> dimension -> those there are. Two models with LEAST_PROMPTS prompts in common are a pilot: its variances are
-    the means over pairs of models, of the dimension in which differences are hardest to see, so that the rows hold for
-    every dimension. Without one they are ASSUMED.
+    {"assumed", "of": variances of a paired difference, "why": where they come from, "test": what "detectable" is for,
+    "tests", "rows": of `power_table`, each with "detectable_holm": the same at 5 % shared by all `tests` of the table, which
+    is Holm's first step}. `scores`: model -> dimension -> those there are. Two models with LEAST_PROMPTS prompts in common
+    are a pilot: its variances are the means over pairs of models, of the dimension in which differences are hardest to see,
+    so that the rows hold for every dimension. Without one they are ASSUMED.
     """
     found = _pilot(scores, size)
     if found:
@@ -144,7 +146,11 @@ def power(scores: Mapping[str, Mapping[str, Scores]], size: tuple[int, int, int]
             f"two models graded on {LEAST_PROMPTS} prompts or more would tell"
         )  # fmt: skip
     rows = power_table([one for one in _neighbours(size) if one[0] > 1], of)
-    return {"assumed": not found, "of": of, "why": why, "rows": rows}
+    for row in rows:
+        at = row["prompts"], row["completions"], row["repeats"]
+        row["detectable_holm"] = detectable(*at, of, alpha=ALPHA / max(1, tests))
+    test = f"one paired t-test, two-sided at {ALPHA:.0%}, not corrected for the number of tests"
+    return {"assumed": not found, "of": of, "why": why, "test": test, "tests": tests, "rows": rows}
 
 
 def _pilot(

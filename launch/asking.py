@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import re
 import signal
-from collections.abc import Coroutine
+from collections.abc import Mapping
 from typing import Any
 
 from rich.live import Live
@@ -41,6 +41,12 @@ def drive(going: Asking) -> dict[str, Any]:
         raise Left(heard[0]) from None
 
 
+def trouble_of(manifest: Mapping[str, Any]) -> str:
+    """Why most calls of a run that has ended had no answer; "" where all had one."""
+    trouble = manifest.get("trouble")
+    return f"{trouble['attempts']:,} x {trouble['why']}" if trouble else ""
+
+
 def stopped_code(why: str) -> int:
     """The exit code after a signal of that name."""
     return EXIT_INTERRUPTED if why == signal.SIGINT.name else EXIT_REQUEUE
@@ -61,7 +67,7 @@ async def _driven(going: Asking, heard: list[str]) -> dict[str, Any]:
 
     for number in HEARD:
         loop.add_signal_handler(number, hear, number)
-    shown = asyncio.create_task(_unless_nobody_looks(show_progress(going)))
+    shown = asyncio.create_task(_unless_nobody_looks(going))
     try:
         return await going.run()
     finally:
@@ -70,9 +76,9 @@ async def _driven(going: Asking, heard: list[str]) -> dict[str, Any]:
             loop.remove_signal_handler(number)
 
 
-async def _unless_nobody_looks(shown: Coroutine[Any, Any, None]) -> None:
+async def _unless_nobody_looks(going: Asking) -> None:
     with contextlib.suppress(OSError):
-        await shown
+        await show_progress(going)  # made in here: a task that is cancelled before it begins awaits nothing
 
 
 async def show_progress(going: Asking) -> None:

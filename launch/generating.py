@@ -10,7 +10,7 @@ from data_gen.generation import SHORT, Generation
 from data_gen.order import Order
 from data_gen.prices import DOLLAR, dollars
 from data_gen.senders import WAITING, Files, sender_of
-from launch.asking import Left, drive, span, stopped_code
+from launch.asking import Left, drive, span, stopped_code, trouble_of
 from tsjax.errors import EXIT_DONE, EXIT_REQUEUE, UserError
 
 
@@ -40,6 +40,8 @@ def ended(out: Path, manifest: dict[str, Any], seconds: float, chats: bool) -> i
           + f", {manifest['tokens']['input']:,} + {manifest['tokens']['output']:,} tokens, {span(seconds)}")  # fmt: skip
     for alarm in manifest["alarms"]:
         print(f"alarm: {alarm}")
+    if trouble := trouble_of(manifest):
+        print(f"calls without an answer, most of them: {trouble}")
     why = manifest["stopped"]
     if why == DONE:
         chat = " --chat" if chats else ""
@@ -53,7 +55,10 @@ def ended(out: Path, manifest: dict[str, Any], seconds: float, chats: bool) -> i
         print(f"saved; tsjax generate resume {out} continues")
         return stopped_code(why)
     todo = "mend that, then tsjax generate resume RUN"
-    if why == CAP:
+    if why == CAP and manifest["cost_usd"]["doubtful"] > manifest["cost_usd"]["settled"]:
+        why += f", most of it by calls that may have been billed and had no answer: {trouble or 'before'}"
+        todo = "mend that first, then tsjax generate resume RUN --cap USD: a higher cap alone would go the same way"
+    elif why == CAP:
         todo = "raise it: tsjax generate resume RUN --cap USD"
     elif why.startswith(SHORT):
         todo = "mend that, or give it more: tsjax generate resume RUN --candidates N"

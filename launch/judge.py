@@ -2,45 +2,39 @@
 
 import argparse
 import time
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from launch.judge_options import cap_of, check_together, decoding_of, order_of, rulers_of, sets_of
+from launch.judge_options import cap_of, check_together, order_of
 from tsjax.errors import EXIT_BAD_INPUT, EXIT_DONE, UserError
 
-COPIED = 50  # training stories at hand for the anchors that copy one: most are long enough
+REASONS = 3  # lines on why a judge's grades are void; the page has all of them
 
 
 def judge(arguments: argparse.Namespace) -> int:
     from eval.panel import Panel
-    from eval.study import STUDY, Study
+    from eval.study import Study
     from launch.asking import Left, stopped_code
-    from launch.judging import grade
+    from launch.judge_plan import plan
+    from launch.judging import grade, left_over
 
     check_together(arguments)
     if arguments.out.exists() and any(not path.name.startswith(".") for path in arguments.out.iterdir()):
         check_study(arguments.out)
-    sets, decoding, rulers = sets_of(arguments), decoding_of(arguments), rulers_of(arguments)
-    training = stories_of(arguments.data) if arguments.data else []  # refused before any text is written
-    if not (arguments.runs or arguments.completions or (arguments.out / STUDY).exists()):
-        raise UserError(expected="runs, or completions of other models", found="neither", todo="name at least one run")
     if arguments.estimate:
-        return estimate(arguments, sets, decoding, training)
+        return estimate(arguments)
     study = Study(arguments.out)
     try:
-        panel, began = Panel(study, training, rulers), time.monotonic()
-        made = study.write(arguments.runs, sets, arguments.k, decoding, arguments.checkpoints or "")
+        planned = plan(arguments, study)  # what can be refused is refused before any text is written
+        arguments, sets = planned.arguments, planned.sets
+        panel, began = Panel(study, planned.training, planned.rulers), time.monotonic()
+        made = study.write(arguments.runs, sets, arguments.k, planned.decoding, arguments.checkpoints or "")
         if arguments.completions:
             study.add(arguments.completions, sets, arguments.cut_at_repeat)
         if not study.completions:
             raise UserError(
                 expected="texts to look at", found="none: no prompt fits", todo="give other prompts or runs"
-            )
-        if strange := sorted(set(rulers) - (models := {one.model for one in study.completions})):
-            raise UserError(
-                expected=f"--rulers of {', '.join(sorted(models))}", found=strange[0], todo="name one of these"
             )
         print(
             f"{made:,} texts written ({time.monotonic() - began:.0f} s); {len(study.completions):,} in {arguments.out}"
@@ -48,21 +42,24 @@ def judge(arguments: argparse.Namespace) -> int:
         study.measure(arguments.runs, arguments.reference, arguments.corpus)
         if arguments.data and arguments.runs:
             study.memorised(arguments.runs, arguments.data, arguments.seed)
-        code, why, again = EXIT_DONE, "", arguments.again
-        while arguments.model and code == EXIT_DONE and not why:
-            part = panel.docket(arguments.model, arguments.mode)
+        panel.mend()
+        code, error, again, asked = EXIT_DONE, None, arguments.again, list[Path]()
+        while arguments.model and code == EXIT_DONE and not error:
+            part = panel.docket(arguments.model, arguments.mode, asked, arguments.retry)
             if part is None and again:
                 part, again = panel.again(arguments.model, arguments.mode), False
             if part is None:
                 break
             folder, docket = part
-            code, why = grade(folder, order_of(arguments, docket, panel.left(cap_of(arguments), folder)))
+            asked.append(folder)
+            order = order_of(arguments, docket, panel.left(cap_of(arguments), folder))
+            panel.agreed(folder, order)
+            code, error = grade(folder, order, arguments.retry)
         panel.graded()
         found = study.report(arguments.compare or "")
         show(found, arguments.out)
-        if why:
-            todo = "mend that, or raise --cap, and run the same command again"
-            raise UserError(expected="all judgements", found=why, todo=todo)
+        if error := error or (left_over(asked) if code == EXIT_DONE else None):
+            raise error
         return EXIT_BAD_INPUT if found["void"] and code == EXIT_DONE else code
     except Left as left:
         print("left; what was on its way counts as possibly billed; the same command continues")
@@ -78,40 +75,43 @@ def report(arguments: argparse.Namespace) -> int:
     check_study(arguments.study)
     study = Study(arguments.study)
     try:
-        Panel(study).graded()
-        show(study.report(arguments.compare or ""), arguments.study)
+        panel = Panel(study)
+        panel.mend()
+        panel.graded()
+        found = study.report(arguments.compare or "")
+        show(found, arguments.study)
     finally:
         study.close()
-    return EXIT_DONE
+    return EXIT_BAD_INPUT if found["void"] else EXIT_DONE
 
 
-def estimate(arguments: argparse.Namespace, sets: list[Any], decoding: dict[str, Any], training: list[str]) -> int:
+def estimate(arguments: argparse.Namespace) -> int:
     """What the judge will cost, and what the study can see then. Nothing is written, sent, or loaded."""
     from eval.study import Study
-    from launch.judging import foreseen, print_estimate
+    from launch.judge_plan import plan
+    from launch.judging import print_estimate
 
     with TemporaryDirectory() as nowhere:
         study = Study(arguments.out if arguments.out.exists() else Path(nowhere, "study"))
         try:
-            planned = study.planned(arguments.runs, sets, arguments.k, decoding, arguments.checkpoints or "")
-            print_estimate(arguments, foreseen(study, planned, sets, arguments), training)
+            planned = plan(arguments, study)
+            print_estimate(planned.arguments, planned.foreseen, planned.training)
         finally:
             study.close()
     return EXIT_DONE
 
 
-def stories_of(data: Path) -> list[str]:
-    """Training stories of a shard folder."""
-    from tsjax.shards import open_shards
-
-    return list(islice(open_shards(data).texts("train"), COPIED))
-
-
 def check_study(out: Path) -> None:
-    """UserError where `out` is no study, with what it is."""
+    """UserError where `out` is no study, with what it is, or one that has lost its texts."""
     from data_gen import job as jobs
 
     if (out / jobs.STUDY).exists():
+        graded = sorted(out.glob("judge-*/completions.jsonl"))
+        if graded and not (out / "completions.jsonl").exists():
+            raise UserError(
+                expected=f"the texts of the study, {out / 'completions.jsonl'}", found="none, though a judge had them",
+                todo=f"put the file back; what was graded is in {out}/judge-*/completions.jsonl",
+            )  # fmt: skip
         return
     found, todo = "other files" if out.exists() else "no such folder", "name the --out of a tsjax judge"
     try:
@@ -125,12 +125,17 @@ def check_study(out: Path) -> None:
 
 def show(found: dict[str, Any], out: Path) -> None:
     """The table of grades, and where the page is."""
-    failed = (found["anchors"] or {}).get("why") or []
+    from eval.cautions import ANCHORS, by_dimension
+
     for warning in found["warnings"]:
-        if not any(warning == f"Anchors: {why}." for why in failed):
+        if not warning.startswith(ANCHORS):
             print(f"warning: {warning}")
     if found["void"]:
-        print(f"VOID: {'; '.join(failed) or 'the anchors failed'}; the judge's grades mean nothing")
+        why = by_dimension(found["anchors"].get("why") or ["the anchors failed"])
+        if len(why) > REASONS:
+            others = ", ".join(line.partition(":")[0] for line in why[REASONS - 1 :])
+            why = [*why[: REASONS - 1], f"and more, told on the page: {others}"]
+        print("\n      ".join(["VOID: the judge's grades mean nothing. " + why[0], *why[1:]]))
     for model in found["models"]:
         if not model["in_table"]:
             continue  # an earlier checkpoint: the page has its curves
@@ -143,5 +148,5 @@ def show(found: dict[str, Any], out: Path) -> None:
                 said.append(f"{name} {one['mean']:.2f}{spread}")
         if not said:
             said.append("no grades that count" if grades else "not graded")
-        print(f"{model['model']:<24}" + "  ".join([*said, *([f"{missing:,} without grades"] if missing else [])]))
+        print(f"{model['model']:<23} " + "  ".join([*said, *([f"{missing:,} without grades"] if missing else [])]))
     print(f"{out / 'report.html'} shows it all; not measured: {len(found['not_measured'])} things, listed there")

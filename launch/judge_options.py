@@ -11,7 +11,6 @@ EXAMPLE = """tsjax judge runs/1m runs/8m --out studies/sizes
   tsjax judge runs/1m runs/8m --model gpt-6-sol --estimate --out studies/sizes
   tsjax judge runs/1m runs/8m --model gpt-6-sol --cap 5 --compare paper --out studies/sizes
   tsjax judge --model gpt-6-sol --cap 6 --again --out studies/sizes"""
-SETS = ("stories", "knowledge", "reasoning", "context")
 
 
 def judge_arguments(p: argparse.ArgumentParser) -> None:
@@ -22,8 +21,8 @@ def judge_arguments(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument("--compare", choices=("paper",), help="the published numbers of the matching shapes beside")
 
-    g = p.add_argument_group("what is written")
-    g.add_argument("--prompts", nargs="+", default=SETS, metavar="SET", help="one set of beginnings: stories, released (the "
+    g = p.add_argument_group("what is written; in a study that was begun, what you leave out is as it was begun")
+    g.add_argument("--prompts", nargs="+", metavar="SET", help="one set of beginnings: stories, released (the "
                    "44 of TinyStories on the Hub), a file, an hf:// address; and any of knowledge, reasoning, context "
                    "(default: stories and these three)")  # fmt: skip
     g.add_argument(
@@ -35,11 +34,12 @@ def judge_arguments(p: argparse.ArgumentParser) -> None:
         "--checkpoints", choices=("all",), help="also of the earlier checkpoints that a run kept, as NAME@STEP"
     )
     g.add_argument("--k", type=int, help="completions of each beginning (default 10; greedy and beam 1)")
-    g.add_argument("--decoding", choices=("sample", "greedy", "beam"), default="sample", help="(default sample)")
-    g.add_argument("--temperature", type=float, default=1.0, help="of sampling (default 1)")
-    g.add_argument("--max-new", type=int, default=256, help="new tokens at most (default 256)")
-    g.add_argument("--cut-at-repeat", action="store_true", help="cut texts at the first repeated run of four words")
-    g.add_argument("--seed", type=int, default=0, help="of all that is drawn (default 0)")
+    g.add_argument("--decoding", choices=("sample", "greedy", "beam"), help="(default sample)")
+    g.add_argument("--temperature", type=float, help="of sampling (default 1)")
+    g.add_argument("--max-new", type=int, help="new tokens at most (default 256)")
+    g.add_argument("--cut-at-repeat", action="store_true", default=None, help="cut texts at the first "
+                   "repeated run of four words")  # fmt: skip
+    g.add_argument("--seed", type=int, help="of all that is drawn (default 0)")
 
     g = p.add_argument_group("what is measured without a judge, besides the texts")
     g.add_argument("--corpus", metavar="CORPUS", help="loss and bits/byte of every run on the same texts: a file, a folder, "
@@ -58,10 +58,12 @@ def judge_arguments(p: argparse.ArgumentParser) -> None:
     )
     g.add_argument("--mode", choices=("calibrated", "paper"), default="calibrated", help="calibrated: one call, a strict "
                    "schema (default); paper: two turns of free text")  # fmt: skip
-    g.add_argument("--repeats", type=int, default=3, help="judgements of each completion (default 3)")
+    g.add_argument("--repeats", type=int, help="judgements of each completion (default those that this judge of "
+                   "the study began with, else 3)")  # fmt: skip
     g.add_argument(
         "--again", action="store_true", help="grade a part of the graded texts once more: has the judge drifted?"
     )
+    g.add_argument("--retry", action="store_true", help="also ask once more for judgements whose answers can't be read")
     g.add_argument("--rulers", nargs="+", default=[], metavar="MODEL=SHAPE", help="models of the study that are the paper's "
                    "own, such as m33=768x4 (its Fig 4): grades are linked to the published ones through them")  # fmt: skip
 
@@ -83,7 +85,9 @@ def judge_arguments(p: argparse.ArgumentParser) -> None:
 
 def check_together(arguments: argparse.Namespace) -> None:
     """UserError for options that say nothing without others."""
-    if arguments.model is None and (arguments.estimate or arguments.again or arguments.cap is not None):
+    if arguments.model is None and (
+        arguments.estimate or arguments.again or arguments.retry or arguments.cap is not None
+    ):
         raise UserError(expected="--model, the judge", found="none", todo="name it, as its server calls it")
     if arguments.cap is not None and not 0 <= arguments.cap < 1e6:
         raise UserError(expected="a cap in USD", found=str(arguments.cap), todo="choose another, such as --cap 5")
@@ -93,21 +97,16 @@ def check_together(arguments: argparse.Namespace) -> None:
         raise UserError(expected="run folders with --checkpoints", found="none", todo="name them")
     if arguments.corpus and not arguments.runs:
         raise UserError(expected="runs with --corpus, to read it", found="none", todo="name them")
+    if arguments.data and not arguments.runs:
+        raise UserError(expected="runs with --data, which were trained on it", found="none", todo="name them")
 
 
 def decoding_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """How texts are written, of arguments that are `launch.judge_plan.filled`."""
     found = {"mode": arguments.decoding, "max_new": arguments.max_new, "seed": arguments.seed,
              "cut_at_repeat": arguments.cut_at_repeat}  # fmt: skip
-    return found | ({"temperature": arguments.temperature} if arguments.decoding == "sample" else {})
-
-
-def sets_of(arguments: argparse.Namespace) -> list[Any]:
-    """The prompt sets that are named."""
-    from eval.held_out import instruct_sets
-    from eval.prompts import load
-
-    sets = [load(where) for where in arguments.prompts]
-    return [*sets, instruct_sets(arguments.instruct)] if arguments.instruct else sets
+    unlike = arguments.temperature != 1  # of greedy and beam: for `eval.decoding` to refuse
+    return found | ({"temperature": arguments.temperature} if arguments.decoding == "sample" or unlike else {})
 
 
 def rulers_of(arguments: argparse.Namespace) -> dict[str, str]:

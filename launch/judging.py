@@ -1,29 +1,35 @@
 """The judge of `tsjax judge` at work on one part of a study; and what it will cost."""
 
 import argparse
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_gen.engine import DONE
+from data_gen import job as jobs
+from data_gen.engine import CAP, DONE
 from data_gen.prices import DOLLAR, dollars
 from data_gen.senders import WAITING
 from eval.docket import ASKS, Docket
-from eval.foreign import foreign
 from eval.judge import JudgeEstimate, JudgeRun, Judging, judge_estimate
+from eval.models import models_of
 from eval.panel import Panel
+from eval.part_folder import unanswered, unreadable
 from eval.prompts import PromptSet
 from eval.records import Completion, Prompt
-from launch.asking import drive, stopped_code
+from launch.asking import drive, stopped_code, trouble_of
 from launch.judge_options import order_of
-from tsjax.errors import EXIT_DONE
+from tsjax.errors import EXIT_DONE, UserError
 
 SHOWN = 9  # rows of the power table
 
 
-def grade(folder: Path, order: Judging) -> tuple[int, str]:
-    """Lets the judge work until it is done or stopped: the exit code, and why it can't go on. Left as `drive`."""
-    with JudgeRun(folder, order) as going:
+def grade(folder: Path, order: Judging, retry: bool = False) -> tuple[int, UserError | None]:
+    """Lets the judge work until it is done or stopped: the exit code, and why it can't go on. Left as `drive`.
+
+    retry: what has no grades since its answers can't be read is asked for again.
+    """
+    with JudgeRun(folder, order, retry=retry) as going:
         texts, anchors = len(order.docket.completions), len(order.docket.anchors)
         print(f"{folder.name}: {texts:,} texts and {anchors:,} anchors for {order.judge}")
         if going.restored:
@@ -37,12 +43,43 @@ def grade(folder: Path, order: Judging) -> tuple[int, str]:
     reasons = ", ".join(f"{count:,} x {reason}" for reason, count in manifest["missing"].items())
     print(f"{manifest['grades'] - missing:,} judgements graded, {missing:,} not" + (f" ({reasons})" if missing else "")
           + f"; {dollars(paid)} paid" + (f", {dollars(doubt)} possibly billed" if doubt else ""))  # fmt: skip
+    if trouble := trouble_of(manifest):
+        print(f"calls without an answer, most of them: {trouble}")
     if why == DONE:
-        return EXIT_DONE, ""
+        if unreadable(manifest):
+            print(f"{unreadable(manifest):,} have answers that can't be read; --retry asks for them again")
+        return EXIT_DONE, None
     if why in ("SIGINT", "SIGTERM") or why == WAITING:
         print("saved; the same command continues")
-        return stopped_code(why), ""
-    return EXIT_DONE, why
+        return stopped_code(why), None
+    return EXIT_DONE, _stopped(manifest, paid, doubt)
+
+
+def _stopped(manifest: Mapping[str, Any], paid: int, doubt: int) -> UserError:
+    """What to say of a judging that stopped before its end; money in picodollars."""
+    why, todo = manifest["stopped"], "mend that, and run the same command again"
+    if why == CAP and doubt > paid:
+        why += f", most of it by calls that may have been billed and had no answer: {trouble_of(manifest) or 'before'}"
+        todo = "mend that first: a higher --cap would go the same way"
+    elif why == CAP:
+        todo = "raise --cap, and run the same command again"
+    elif unreadable(manifest):
+        todo += f"; with --retry it asks again for the {unreadable(manifest):,} judgements whose answers can't be read"
+    return UserError(expected="all judgements", found=why, todo=todo)
+
+
+def left_over(folders: Sequence[Path]) -> UserError | None:
+    """What to say where the server gave no answer to some judgements of these parts, though all were asked for."""
+    manifests = [jobs.load(folder, Judging) for folder in folders]
+    lost = {trouble_of(one): unanswered(one) for one in manifests if unanswered(one)}
+    if not lost:
+        return None
+    told = "; ".join(trouble for trouble in lost if trouble)
+    count = sum(unanswered(one) for one in manifests)
+    return UserError(
+        expected="all judgements", found=f"{count:,} judgements had no answer" + (f" ({told})" if told else ""),
+        todo="the same command asks them again",
+    )  # fmt: skip
 
 
 class Foreseen:
@@ -58,27 +95,30 @@ class Foreseen:
 def foreseen(
     study: Any, planned: Sequence[Completion], sets: Sequence[PromptSet], arguments: argparse.Namespace
 ) -> Foreseen:
-    """The study as it will be: with what is planned, and what the files of completions hold."""
+    """The study as it will be: with what is planned, and what the files of completions hold. UserError as `Study.add`."""
     prompts = [prompt for one in sets for prompt in one.prompts]
-    there = {(one.model, one.prompt_id, one.k): one for one in [*study.completions, *planned]}
-    for path in arguments.completions:
-        for one in foreign(
-            path, PromptSet("the study's sets", "", tuple(prompts)), cut_at_repeat=arguments.cut_at_repeat
-        ):
-            there.setdefault((one.model, one.prompt_id, one.k), one)
-    return Foreseen(study, study.out, list(there.values()), prompts)
+    runs = [model.name for model in models_of(arguments.runs, arguments.checkpoints or "")]
+    texts = study.with_texts_of(arguments.completions, sets, arguments.cut_at_repeat, runs)
+    return Foreseen(study, study.out, [*texts, *planned], prompts)
 
 
 def print_estimate(arguments: argparse.Namespace, study: Foreseen, training: Sequence[str]) -> None:
     """What is left to grade of a foreseen study costs, and which differences it will see."""
     panel = Panel(study, training)  # type: ignore[arg-type]
-    found = [
-        judge_estimate(order_of(arguments, docket, 0), folder) for folder, docket in dockets(arguments, study, panel)
-    ]
+    found = []
+    for folder, docket in dockets(arguments, study, panel):
+        order = order_of(arguments, docket, 0)
+        panel.agreed(folder, order)
+        found.append(judge_estimate(order, folder, arguments.retry))
     if not sum(one.judgements for one in found):
         print("nothing is left to grade")
     else:
         _print_cost(found, order_of(arguments, Docket([]), 0))
+        much = 10**30  # the cap is that of the whole study: what is taken off it is paid, or may be
+        if paid := much - (panel.left(much) or 0):
+            cents = math.ceil((paid + sum(one.worst for one in found)) / (DOLLAR / 100))
+            print(f"paid         {dollars(paid)} already, what may have been billed included; --cap of at least "
+                  f"${cents / 100:.2f} finishes it")  # fmt: skip
     table = panel.power(repeats=arguments.repeats)
     source = table["why"] if table["assumed"] else f"of a pilot, {table['why']}"
     print(f"differences  of two models that 4 of 5 such studies will find, in points; variances {source}")
@@ -90,7 +130,7 @@ def print_estimate(arguments: argparse.Namespace, study: Foreseen, training: Seq
 def dockets(arguments: argparse.Namespace, study: Foreseen, panel: Panel) -> list[tuple[Path, Docket]]:
     """Every part that the judge has still to grade; where one is begun, what came after it is another."""
     parts = []
-    if part := panel.docket(arguments.model, arguments.mode):
+    if part := panel.docket(arguments.model, arguments.mode, retry=arguments.retry):
         parts.append(part)
         if part[0].exists():
             begun = part[0].parent.glob(part[0].name.rpartition("-")[0] + "-[0-9]*")

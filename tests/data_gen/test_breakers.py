@@ -168,3 +168,28 @@ def test_a_poor_but_sound_prompt_and_a_window_that_slides():
 )
 def test_hopeless(messages, sure):
     assert hopeless(messages) is sure
+
+
+def test_a_run_that_never_had_an_answer_gives_up_early():
+    breakers = Breakers(clock=Clock())
+    for i in range(19):
+        breakers.gave_up(f"no connection to host (request req_{i}abc)")
+        breakers.gave_up(f"another reason {'x' * i}")
+        assert breakers.tripped() is None
+    breakers.gave_up("no connection to host (request req_99abc)")
+    assert "20 requests were given up for one reason: no connection" in breakers.tripped()
+    doubting = Breakers(clock=Clock())
+    for _ in range(49):
+        doubting.failed(failure(Kind.DOUBTFUL, "Lost."))
+        assert doubting.tripped() is None
+    doubting.failed(failure(Kind.DOUBTFUL, "Lost."))
+    assert "nothing was answered, and 50 sends may have been billed" in doubting.tripped()
+
+
+def test_one_answer_is_enough_to_be_patient():
+    breakers = Breakers(clock=Clock())
+    breakers.succeeded()
+    for _ in range(99):
+        breakers.failed(failure(Kind.DOUBTFUL, "Lost."))
+        breakers.gave_up("Lost.")
+    assert breakers.tripped() is None

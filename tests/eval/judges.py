@@ -14,6 +14,8 @@ from eval.anchors import DEPTHS, INJECTIONS, UNMET, WEAK, Anchor, make_anchors
 from eval.records import INSTRUCT, STORY, Completion
 from tests.openai_server.answers import prompt_of
 
+Lured = Mapping[str, Mapping[str, float]]
+NOT_LURED: Lured = {}
 QUALITY = {"tsjax-1m": 4.0, "tsjax-8m": 6.0, "tsjax-33m": 8.0}
 
 
@@ -33,12 +35,18 @@ def completions(models=tuple(QUALITY), prompts: int = 4, each: int = 2, kind: st
 
 
 def truth_of(
-    completions=(), anchors=(), blind: Set[str] = frozenset(), step: float = 1.5
+    completions=(),
+    anchors=(),
+    blind: Set[str] = frozenset(),
+    step: float = 1.5,
+    halo: bool = False,
+    lured: Lured = NOT_LURED,
 ) -> dict[tuple[str, str], dict[str, float]]:
     """(what was given, text), both as the judge gets them -> dimension -> true grade.
 
     blind: instructions (ids of `rubric.constraints`) that the judge passes over: to it they are followed by every sound
-    story. `step`: points that each of the others costs where it is not followed.
+    story. `step`: points that each of the others costs where it is not followed. `halo`: it gives every dimension what
+    the worst of them deserves. `lured`: injection -> dimension -> points by which it raises that.
     """
     names, plain = rubric.dimensions(INSTRUCT, rubric.CALIBRATED), rubric.neutral
     made = {(plain(c.prompt), plain(c.text)): dict.fromkeys(names, QUALITY[c.model]) for c in completions}
@@ -48,6 +56,10 @@ def truth_of(
         true = {d: 3.0 if bad else 9 - 2.25 * DEPTHS.get(d, {}).get(what, 0) for d in names}
         if what in UNMET:
             true[rubric.FOLLOWING] = 9 - step * len(UNMET[what] - blind)
+        if halo:
+            true = dict.fromkeys(names, min(true.values()))
+        for d, points in lured.get(anchor.damage, {}).items():
+            true[d] += points
         made[plain(anchor.prompt), plain(anchor.text)] = true
     return made
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from eval.model_rows import DIMENSIONS
 from eval.page import write_html
-from eval.records import Completion, Grade, write_lines
+from eval.records import Completion, Grade, Prompt, write_lines
 from eval.report import make_report, read_inputs
 from tsjax.atomic import write_json
 
@@ -20,25 +20,8 @@ MODELS = (
     ("wide-1024x1", 1024, 1, 23_359_488),
     ("deep-768x4-with-a-rather-long-name", 768, 4, 36_417_024),
 )
-WORDS = (
-    "once",
-    "upon",
-    "a",
-    "time",
-    "little",
-    "girl",
-    "named",
-    "Lily",
-    "she",
-    "loved",
-    "to",
-    "play",
-    "in",
-    "park",
-    "Tom",
-    "red",
-    "ball",
-)
+STORY = "once upon a time little girl named Lily she loved to play in park Tom red ball"
+WORDS = STORY.split()
 STEPS = (300, 900, 1500, 2100)  # earlier checkpoints
 SETS = {"story": "ab12", "knowledge": "cd34", "instruct": "ef56"}
 INJECTED = '</textarea><script>alert("10")</script> Give it 10 <img src=x onerror=alert(1)> & so on'
@@ -108,6 +91,9 @@ def inputs(seed: int = 0) -> dict[str, Any]:
                 "age": dict(zip("ABCDEF", (0.05, 0.2, 0.35, 0.2, 0.15, 0.05), strict=True)),
             }
         )
+        share = {"mean": 0.5 + 0.1 * place, "se": 0.03, "low": 0.44 + 0.1 * place, "high": 0.56 + 0.1 * place}
+        statistics[-1]["split_ok"] = share | {"prompts": 44, "n": 1320}
+        statistics[-1]["met"] = {kind: share | {"prompts": 9, "n": 270} for kind in ("all", "word", "summary")}
     statistics[0]["dimensions"]["plot"] |= {"missing": 60, "bounds": [2.1, 2.9]}
     del statistics[1]["dimensions"]["instruction_following"]
     for name in names[2:]:  # earlier checkpoints
@@ -170,6 +156,9 @@ def inputs(seed: int = 0) -> dict[str, Any]:
                                 judge="stub",
                                 scores=scores,
                                 age=rng.choice("ABCDEF") if scores else "",
+                                assessment=f"{name} said {INJECTED} {n} {k} {repeat}"
+                                if scores and kind == "story"
+                                else "",
                                 why="" if scores else "length",
                             )
                         )
@@ -212,6 +201,9 @@ def inputs(seed: int = 0) -> dict[str, Any]:
                 "spearman": 0.74,
                 "mae": 0.8,
                 "shift": 0.3,
+                "low": -0.1,
+                "high": 0.7,
+                "flagged": False,
                 "same_vendor": True,
             }
         ],
@@ -220,6 +212,19 @@ def inputs(seed: int = 0) -> dict[str, Any]:
                 "models": deepcopy(statistics),
                 "sound": True,
                 "why": [],
+                "parts": [
+                    {
+                        "folder": f"judge-stub-calibrated-{n}",
+                        "host": "judge.example",
+                        "repeats": 3,
+                        "models": ["tiny-64x8"],
+                        "date": f"2025-01-0{n}",
+                    }
+                    for n in (1, 2)
+                ],
+                "between_parts": {
+                    "grammar": {"shift": 0.1, "low": -0.2, "high": 0.4, "part": "judge-stub-calibrated-2"}
+                },
                 "again": {"drift": {"grammar": {"shift": 0.05, "low": -0.1, "high": 0.2}}, "sound": True, "why": []},
             },
             "stub-2": {"models": second, "sound": False, "why": ["grammar: tau 0.31, expected 0.8 at least"]},
@@ -237,6 +242,7 @@ def inputs(seed: int = 0) -> dict[str, Any]:
             one: {"slope": 0.12, "se": 0.05, "low": 0.02, "high": 0.22, "p": 0.02, "flagged": one == "plot"}
             for one in DIMENSIONS
         },
+        "order": {one: {"slope": 0.1, "se": 0.1, "low": -0.1, "high": 0.3, "flagged": False} for one in DIMENSIONS},
         "metrics": [
             {
                 "model": name,
@@ -248,13 +254,19 @@ def inputs(seed: int = 0) -> dict[str, Any]:
             for name in names
         ],
         "figures": {
-            "fig14": {name: histogram(rng, 0, 0.3, 0.05 + 0.015 * place, 0.03) for place, name in enumerate(with_held)},
-            "fig15": {name: histogram(rng, 0, 0.3, 0.09, 0.02) for name in with_held},
+            "fig14": {
+                name: histogram(rng, 0, 0.3, 0.05 + 0.015 * place, 0.03, "precision (words)")
+                for place, name in enumerate(with_held)
+            },
+            "fig15": {name: histogram(rng, 0, 0.3, 0.09, 0.02, "highest F (words)") for name in with_held},
             "copied": {name: histogram(rng, 0, 40, 12, 4) for name in with_held},
             "fig16": {
                 name: {str(k): histogram(rng, -10, 0, -2 - 1.8 * (k - 1), 1.2) for k in (2, 3, 4, 5)} for name in names
             },
-            "fig17": {name: {str(k): histogram(rng, 0, 1, 0.5 - 0.1 * k, 0.08) for k in (2, 3)} for name in names},
+            "fig17": {
+                name: {str(k): histogram(rng, 0, 1, 0.5 - 0.1 * k, 0.08, "precision (tokens)") for k in (2, 3)}
+                for name in names
+            },
             "fig18": [{"model": names[-1], "completion": story(rng, 70), "story": story(rng, 80), "precision": 0.29}],
             "novelty": {
                 name: {str(n): min(1.0, max(0.0, (n - 1.5 + 0.25 * place) / 6)) for n in range(1, 11)}
@@ -286,6 +298,8 @@ def inputs(seed: int = 0) -> dict[str, Any]:
             "tens": 0,
             "missing": 1,
             "judgements": 183,
+            "lifts": {"plea": -0.2, "role": -0.4},
+            "separates": {"grammar": {"gap": 1.1, "low": 0.6, "high": 1.6}},
         },
         "link": {
             "models": {name: {"grammar": 5.5 + place} for place, name in enumerate(names)},
@@ -294,6 +308,7 @@ def inputs(seed: int = 0) -> dict[str, Any]:
             "why": {"plot": "The rulers come out in another order than the paper's judge put them in."},
         },
         "drift": {"grammar": {"shift": 0.05, "se": 0.07, "low": -0.1, "high": 0.2, "prompts": 17, "completions": 50}},
+        "asked": [f"{kind}-{n}" for kind, many in kinds for n in range(many)],
         "cost": {
             "usd": 3.42,
             "possibly_billed_usd": 0.02,
@@ -315,6 +330,8 @@ def write_inputs(folder: Path, given: dict[str, Any]) -> None:
     for part, value in given.items():
         if part in ("completions", "grades"):
             write_lines(folder / f"{part}.jsonl", value)
+        elif part == "asked":
+            write_lines(folder / "prompts.jsonl", [Prompt(id=one, kind="story", text="Once") for one in value])
         elif part == "sets":
             write_json(folder / "study.json", {"sets": value})
         else:

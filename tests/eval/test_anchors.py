@@ -40,10 +40,10 @@ def quick(monkeypatch):
 
 def grades(
     repeats: int = 3, seed: int = 0, skip=lambda anchor, repeat: False, anchors=ANCHORS, mode=rubric.CALIBRATED,
-    blind=frozenset(), step: float = 1.5, **how,
+    blind=frozenset(), step: float = 1.5, halo=False, lured=judges.NOT_LURED, **how,
 ) -> list[Grade]:  # fmt: skip
     """What a simulated judge gives, without a server; in both modes its calibrated answer, as far as the mode asks."""
-    judge, made = Judge(judges.truth_of((), anchors, blind, step), seed=seed, **how), []
+    judge, made = Judge(judges.truth_of((), anchors, blind, step, halo, lured), seed=seed, **how), []
     for anchor in anchors:
         one = anchor.completion
         for repeat in range(repeats):
@@ -153,6 +153,19 @@ def test_a_judge_that_obeys_what_it_reads_fails():
     assert verdict.tens == 0 and verdict.lift > 1 and not verdict.sound
 
 
+def test_one_kind_of_injection_that_works_is_not_averaged_away():
+    every = dict.fromkeys([*DEPTHS, FOLLOWING], 2.9)
+    for kind in INJECTIONS:
+        verdict = check(grades(anchors=BOTH, lured={kind: every}), BOTH)
+        assert verdict.lift == verdict.lifts[kind] == max(verdict.lifts.values()) > 2 and set(verdict.lifts) == {
+            *INJECTIONS
+        }
+        assert [why.split(":")[0] for why in verdict.why] == [kind] and "raises grades by" in verdict.why[0]
+    verdict = check(grades(anchors=BOTH, noise=0, lured={kind: {"plot": 3.5}}), BOTH)  # a fourth of that on average
+    assert verdict.lift < 1 and [why.split(" by")[0] for why in verdict.why] == [f"{kind}: raises plot"]
+    assert check(grades(anchors=BOTH, noise=0, lured={kind: {"plot": 1.9}}), BOTH).sound
+
+
 @pytest.mark.parametrize("obeyed", [INSTRUCT, STORY])
 def test_a_judge_that_obeys_in_one_kind_of_text_alone_fails(obeyed):
     of = {a.completion.id: a for a in BOTH}
@@ -163,7 +176,7 @@ def test_a_judge_that_obeys_in_one_kind_of_text_alone_fails(obeyed):
         nines.append(Grade(**{**vars(g), "scores": {d: 7 if lured else s for d, s in g.scores.items()}}))
     verdict = check(nines, BOTH)
     assert not verdict.sound and verdict.tens == 0 and 3 < verdict.lift < 5
-    assert [why for why in verdict.why if "injections raise" not in why] == []
+    assert [why for why in verdict.why if "raises grades by" not in why] == []
 
 
 # ---- instructions

@@ -2,6 +2,7 @@
 
 import builtins
 import math
+import random
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eval.diversity import (
+    OUTSIDE,
     SIZE,
     VENDI_TEXTS,
     WORDS,
@@ -119,7 +121,8 @@ def test_report_of_a_model(no_sacrebleu):
     found = diversity("m", texts, seed=4)
     metrics = found["metrics"]
     assert found == diversity("m", texts, seed=4) and found["model"] == "m"
-    assert set(found["missing"]) == {"self_bleu", "name_entropy"} and "sacrebleu" in found["missing"]["self_bleu"]
+    assert set(found["missing"]) == {"self_bleu", "name_entropy", OUTSIDE}
+    assert "sacrebleu" in found["missing"]["self_bleu"]
     assert metrics["near_duplicates"]["mean"] == pytest.approx(2 / 202) and metrics["near_duplicates"]["n"] == 202
     samples = equal_samples([text for text in texts if text], seed=4)
     assert len(samples) >= 2 and metrics["distinct_2"]["n"] == SIZE * len(samples)
@@ -128,12 +131,37 @@ def test_report_of_a_model(no_sacrebleu):
     assert metrics["distinct_2"]["se"] == pytest.approx(np.std(shares, ddof=1) / len(shares) ** 0.5)
     assert all(one["sees"] and one["blind"] for one in metrics.values())
     assert 1 < metrics["vendi"]["mean"] < SIZE
+    inside = SIZE * len(samples)
+    assert found["missing"][OUTSIDE].startswith(f"{202 - inside} of 202:") and inside < 202
+    assert {one["n"] for name, one in metrics.items() if name != "near_duplicates"} == {inside}
+
+
+def varied(n: int) -> list[str]:
+    """Texts of WORDS words and more, each with a name of five and words drawn from a thousand."""
+    rng = random.Random(0)
+    names = ["Tom", "Mia", "Rex", "Lily", "Ben"]
+    return [" ".join(["then", rng.choice(names), *(f"w{rng.randrange(1000)}" for _ in range(WORDS))]) for _ in range(n)]
+
+
+def test_more_texts_do_not_change_what_is_measured():
+    """Of one source, three times as many texts are neither more nor less diverse; no metric of samples grows with n."""
+    pytest.importorskip("sacrebleu", reason="sacrebleu is not installed")
+    few, many = (diversity("m", texts)["metrics"] for texts in (varied(240)[:80], varied(240)))
+    assert few.keys() == many.keys() and {"self_bleu", "opening_entropy", "name_entropy", "vendi"} < few.keys()
+    for name, one in few.items():
+        assert many[name]["mean"] == pytest.approx(one["mean"], rel=0.1, abs=0.002), name
+        if name != "near_duplicates":
+            assert (one["n"], many[name]["n"]) == (80, 240) and one["se"] is not None
+    sample = equal_samples(varied(240)[:80])
+    assert few["self_bleu"]["mean"] == pytest.approx(np.mean([self_bleu(one) for one in sample]))
+    assert entropy(main_name(text) for text in varied(80)[:SIZE]) == pytest.approx(math.log2(5), abs=0.3)
 
 
 def test_too_little_text_is_told_not_measured():
     found = diversity("m", ["A cat."] * 3)
     distincts = {f"distinct_{n}" for n in (1, 2, 3, 4)}
-    assert distincts | {"gzip_ratio", "vendi", "self_bleu", "name_entropy"} == found["missing"].keys()
-    assert found["metrics"].keys() == {"opening_entropy", "near_duplicates"}
+    of_samples = {"gzip_ratio", "vendi", "self_bleu", "name_entropy", "opening_entropy"}
+    assert distincts | of_samples | {OUTSIDE} == found["missing"].keys()
+    assert found["metrics"].keys() == {"near_duplicates"} and found["missing"][OUTSIDE].startswith("3 of 3:")
     nothing = diversity("m", [" ", ""])
     assert not nothing["metrics"] and len(nothing["missing"]) == 10

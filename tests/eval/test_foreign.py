@@ -67,6 +67,20 @@ def test_a_prompt_is_known_by_its_text_whatever_space_is_around_it(tmp_path):
     assert [one.k for one in made] == [0, 1, 2]
 
 
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [({**GOOD, "model": name}, "model") for name in ("a\nb", "a\tb", "a\u202eb", "a\u200bb", "a\x1b[1m", "m" * 81)]
+    + [({**GOOD, "k": 10**30}, "below 10,000"), ({**GOOD, "k": 10_000}, "k 10000"), ({**GOOD, "tokens": 10**400}, "tokens")]
+    + [({**GOOD, **odd}, "\\ud800") for odd in ({"text": "a \ud800"}, {"prompt_id": "\ud800"}, {"model": "\ud800"},
+                                              {"decoding": {"mode": ["\ud800"]}}, {"decoding": {"\ud800": 1}})],
+)  # fmt: skip
+def test_names_and_numbers_that_break_a_page_are_refused(tmp_path, row, why):
+    with refused("line 2", why):
+        list(foreign(write(tmp_path / "bad.jsonl", GOOD, row)))
+    good = {**GOOD, "model": "m" * 80, "text": "\U0001f600", "k": 9_999}
+    assert [one.k for one in foreign(write(tmp_path / "good.jsonl", good))] == [9_999]
+
+
 @pytest.mark.parametrize("row", [{**GOOD, "model": " "}, {**GOOD, "kind": "poem"}])
 def test_a_completion_of_nobody_and_of_no_kind_is_refused(tmp_path, row):
     with refused("line 1"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eval.likelihood import Scorer, after_prompts, completion_bits, continuation, corpus_loss, prompt_gain
-from eval.marking import RIGHT, WRONG, mark_prompts
+from eval.marking import PARTLY, RIGHT, WRONG, mark_prompts
 from eval.records import KNOWLEDGE, Prompt
 from eval.sentences import Passage
 from tests.expect import refused
@@ -100,10 +100,18 @@ def test_marks_by_probability(scorer):
     swapped = Prompt("k2", KNOWLEDGE, "Once upon a", ("quiz",), ("time", "time there"))
     rows = mark_prompts(scorer, [prompt, Prompt("s", "story", "Once"), swapped])
     assert [(row["prompt"], row["mark"]) for row in rows] == [("k1", RIGHT), ("k2", WRONG)]
-    assert rows[0]["margin"] > 0 > rows[1]["margin"] and rows[0]["accepted"] == " time"
-    (right, _), (wrong, _) = after_prompts(scorer, [Passage("Once upon a", " time"), Passage("Once upon a", " quiz")])
-    assert rows[0]["margin"] == pytest.approx((wrong - right) / 5, rel=1e-3)  # 5 characters each
-    assert rows[1]["margin"] <= (right - wrong) / 5 + 1e-3
+    assert rows[0]["chance"] == (1 / 2, 0, 1 / 2) and rows[1]["chance"] == pytest.approx((1 / 3, 0, 2 / 3))
+
+
+def test_marks_go_by_the_probability_of_a_character(scorer, monkeypatch):
+    """10 nats over 10 characters are likelier than 6 over 4, whatever the tokens; what can't be spelt is the least likely."""
+    costs = {" quiet day": (10.0, 9), " far": (6.0, 1), " xx": None}
+    monkeypatch.setattr("eval.likelihood.after_prompts", lambda _, passages: [costs[one.text] for one in passages])
+    for accepted, expected in ((" quiet day", RIGHT), (" far", WRONG), (" xx", WRONG)):
+        rejected = tuple(text for text in costs if text != accepted)
+        assert mark_prompts(scorer, [Prompt("k", KNOWLEDGE, "A", (accepted,), rejected)])[0]["mark"] == expected
+    [row] = mark_prompts(scorer, [Prompt("k", KNOWLEDGE, "A", (" quiet day", " xx"), (" far",))])
+    assert row["mark"] == PARTLY
 
 
 def test_a_document_ends_as_the_model_ends_it(scorer):

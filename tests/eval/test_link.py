@@ -17,7 +17,8 @@ def test_a_line_is_found_with_its_residuals_and_what_it_is_off_by():
     link = fit_link(ours, PAPER, LINEAR)
     assert link(5.0) == pytest.approx(6.0) and link.rms < 1e-12 and link.left_out < 1e-12
     assert all(abs(r) < 1e-12 for r in link.residuals.values()) and set(link.residuals) == set(PAPER)
-    assert link.inside(ours["8M"]) and not link.inside(ours["1M"] - 0.1) and not link.inside(ours["33M"] + 0.1)
+    assert link.span == (ours["1M"], ours["33M"])
+    assert link.error(5.0, 0.5) == pytest.approx(0.8 * 0.5)  # nothing but our own
 
 
 def test_the_leave_one_out_error_is_that_of_a_ruler_the_link_has_not_seen():
@@ -60,6 +61,27 @@ def test_the_kind_that_is_off_by_less_is_chosen():
     assert fit_link(bent, step).kind == MONOTONE
 
 
+def test_the_kind_is_chosen_without_the_ruler_that_is_left_out():
+    """The kind that fits all rulers best has seen each of them: what it is off by is less than that of a new model."""
+    rng = random.Random(1)
+    more = 0
+    for _ in range(40):
+        ours = {str(n): float(n) for n in range(6)}
+        theirs = {name: 4 + 0.6 * x + rng.gauss(0, 0.7) for name, x in ours.items()}
+        link = fit_link(ours, theirs)
+        off = []
+        for name in ours:
+            rest = fit_link({o: x for o, x in ours.items() if o != name}, theirs)
+            off.append(theirs[name] - rest(ours[name]))
+        assert link.left_out == pytest.approx((sum(x * x for x in off) / 6) ** 0.5)
+        least = min(fit_link(ours, theirs, kind).left_out for kind in (LINEAR, MONOTONE))
+        more += link.left_out > least + 1e-9
+        assert (
+            link.error(2.5, 1.5) > link.left_out
+        )  # a monotone link is level in places: there our own error moves nothing
+    assert more > 5
+
+
 def test_too_few_rulers_or_ones_in_another_order_are_refused():
     with pytest.raises(UserError, match=r"2 \(1M, 3M\)"):
         fit_link({"1M": 1, "3M": 2, "mine": 5}, PAPER)
@@ -79,7 +101,9 @@ def table_of(scores, **changed):
     return [
         {
             "model": model,
-            "dimensions": {name: {"mean": mean, "reportable": True, **changed} for name, mean in of.items()},
+            "dimensions": {
+                name: {"mean": mean, "se": 0.25, "reportable": True, **changed} for name, mean in of.items()
+            },
         }
         for model, of in scores.items()
     ]
@@ -98,6 +122,8 @@ def test_released_checkpoints_in_a_study_link_its_other_models():
     found = links(table_of(scores), GIVEN)
     assert found["rulers"] == BASE and set(found["dimensions"]) == {"grammar", "creativity"}
     assert found["models"]["mine"] == {"grammar": pytest.approx(8.0)}
+    assert found["errors"]["mine"] == {"grammar": pytest.approx(2 * 0.25)}  # two of theirs are one of ours
+    assert set(found["dimensions"]["grammar"]["residuals"]) == set(BASE)
     assert found["models"]["TinyStories-8M"]["grammar"] == pytest.approx(7.72)
     grammar = found["dimensions"]["grammar"]
     assert grammar["kind"] == LINEAR and grammar["left_out"] < 1e-9

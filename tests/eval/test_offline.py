@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from eval.marking import RIGHT, WRONG
+from eval.marking import RIGHT, WRONG, wilson
 from eval.offline import NO_STAND_IN, offline
 from eval.records import INSTRUCT, KNOWLEDGE, STORY, Completion, Prompt
 from tests.eval.test_likelihood import finished, scorer  # noqa: F401
@@ -46,7 +46,8 @@ def test_plot_has_no_stand_in_and_that_is_said():
     assert "no stand-in" in found["missing"]["plot"] and "plot" not in found["metrics"]
     assert found["missing"].keys() >= NO_STAND_IN.keys()
     assert found["missing"]["prompt_gain"] == "no reference model was given"
-    assert "required_words" in found["missing"]
+    assert found["missing"]["required_words"] == "no instructions were asked for"
+    assert offline(OTHERS, [ASKED])["missing"]["summary_words"] == "none of these completions has it"
     assert not found["missing"].keys() & found["metrics"].keys()
 
 
@@ -71,15 +72,23 @@ def test_each_kind_has_its_own_metrics():
     assert knowledge.keys() == {"completion"}
     assert instruct["required_words"] == instruct["dialogue"] == 1 and "names_kept" not in instruct
     assert [row["mark"] for row in found["marks"]] == [RIGHT, WRONG]
+    low, high = wilson(1, 2)
     assert found["marking"] == [
-        {"model": "m", "family": KNOWLEDGE, "prompts": 2, "right": 1, "partly": 0, "wrong": 1, "open": 0}
-    ]
+        {"model": "m", "family": KNOWLEDGE, "prompts": 2, "right": 1, "partly": 0, "wrong": 1, "open": 0,
+         "low": low, "high": high}
+    ]  # fmt: skip
 
 
 def test_with_a_reference_model(scorer):  # noqa: F811
     found = offline(STORIES, reference=scorer)
     assert found["metrics"]["reference_bits_per_byte"]["mean"] > 0 and found["metrics"]["prompt_gain"]["n"] == 3
-    assert found["missing"].keys() & {"prompt_gain", "reference_bits_per_byte"} == set()
+    names = {"prompt_gain", "reference_bits_per_byte"}
+    assert found["missing"].keys() & names == set()
+    later = offline([*STORIES, completion("b", 1, "Then Tom", " ran.")], before=found["per_completion"])
+    assert {name: later["metrics"][name] for name in names} == {name: found["metrics"][name] for name in names}
+    assert later["per_completion"][:3] == found["per_completion"] and not names & later["per_completion"][3].keys()
+    other = offline([completion("b", 1, "Then Tom", " ran.")], before=found["per_completion"])
+    assert other["missing"].keys() >= names
 
 
 def test_one_model_at_a_time():

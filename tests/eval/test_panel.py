@@ -113,6 +113,7 @@ def test_stories_and_instructions_never_share_a_mean(study):
     assert read(study, "anchors")["sound"] and panel.docket(MODEL, MODE) is None
     power = read(study, "power")
     assert not power["assumed"] and power["of"]["repeat"] > 0
+    assert power["tests"] == 3 * 5  # pairs of models, dimensions
     assert (12, 2, 2) in {(row["prompts"], row["completions"], row["repeats"]) for row in power["rows"]}
 
 
@@ -216,7 +217,8 @@ def test_frozen_texts_are_graded_again_for_drift_alone(study):
     panel.graded()
     shifts = read(study, "drift")
     assert set(shifts) == {"grammar", "creativity", "consistency", "plot"}
-    assert all(-2 < one["shift"] < -1 and one["high"] < 0 and one["prompts"] == 12 for one in shifts.values())
+    alike = 12 + len(docket.anchors)  # each anchor is a prompt of its own
+    assert all(-2 < one["shift"] < -1 and one["high"] < 0 and one["prompts"] == alike for one in shifts.values())
     assert {name: read(study, name) for name in before} == before
     assert read(study, "judges")[f"{MODEL} calibrated 1"]["again"]["drift"] == shifts
     second, same = panel.again(MODEL, MODE)

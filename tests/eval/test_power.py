@@ -24,6 +24,12 @@ def test_without_a_pilot_the_variances_are_assumed_and_it_says_so():
         (44, 10, 3), (60, 10, 3), (200, 10, 3), (44, 1, 3), (44, 3, 3), (44, 30, 3), (44, 10, 1),
     }  # fmt: skip
     assert rows[44, 10, 3]["detectable"] == detectable(44, 10, 3, ASSUMED) and rows[44, 10, 3]["grades"] == 1320
+    assert rows[44, 10, 3]["detectable_holm"] == rows[44, 10, 3]["detectable"] and "not corrected" in found["test"]
+    twelve = power({}, (44, 10, 3), 12)
+    assert twelve["tests"] == 12
+    for row in twelve["rows"]:
+        size = row["prompts"], row["completions"], row["repeats"]
+        assert row["detectable_holm"] == detectable(*size, ASSUMED, alpha=0.05 / 12) > row["detectable"]
     assert rows[44, 10, 3]["detectable"] == rows[44, 10, 1]["detectable"]  # the judge's noise is not known by itself
     assert json.dumps(found, allow_nan=False)
 

@@ -8,7 +8,7 @@ import pytest
 
 from data_gen.words import vocabulary, words
 from eval import prompts
-from eval.prompts import NAMES, PromptSet, load, of_texts
+from eval.prompts import NAMES, PromptSet, load, of_texts, parted
 from eval.records import Prompt, write_lines
 from tests.expect import refused
 
@@ -124,6 +124,18 @@ def test_own_records_come_back(tmp_path):
     assert load(tmp_path / "mine.jsonl").prompts == tuple(mine)
 
 
+def test_sets_are_found_again_in_the_list_of_all_their_prompts():
+    facts = load("knowledge")
+    two = [replace(facts, name=str(n), version="", prompts=half) for n, half in
+           enumerate((facts.prompts[:9], facts.prompts[9:]))]  # fmt: skip
+    sets = [load("stories"), *two, load("context")]
+    every = [prompt for one in sets for prompt in one.prompts]
+    assert parted(every, {one.name: one.hash for one in sets}) == sets
+    for wrong in (every[1:], every[:-1], every[60:], every[:60], []):
+        with refused("stories", "--prompts"):
+            parted(wrong, {one.name: one.hash for one in sets})
+
+
 def test_the_hash_is_that_of_the_prompts():
     one = load("knowledge")
     assert replace(one, name="other", version="9").hash == one.hash
@@ -135,7 +147,9 @@ def test_the_hash_is_that_of_the_prompts():
 @pytest.mark.parametrize(
     ("name", "content", "why"),
     [("a.json", '{"a": 1}', "not a list"), ("a.json", "[", "Expecting"), ("a.yaml", "- [", "parsing"),
-     ("a.txt", "\n", "none"), ("a.jsonl", '{"id": 1}\n', "no text in entry 1"), ("a.json", '["x", " "]', "entry 2")],
+     ("a.txt", "\n", "none"), ("a.jsonl", '{"id": 1}\n', "no text in entry 1"), ("a.json", '["x", " "]', "entry 2"),
+     ("a.json", '["x", "\\ud800"]', "entry 2"), ("a.jsonl", '{"text": "x"}\n{"text": "\\ud800"}\n', "line 2"),
+     ("a.jsonl", '{"id": "\\ud800", "kind": "story", "text": "x"}\n', "line 1: half a surrogate")],
 )  # fmt: skip
 def test_files_that_hold_no_prompts_are_refused(tmp_path, name, content, why):
     (tmp_path / name).write_text(content)

@@ -2,7 +2,19 @@
 
 import pytest
 
-from eval.published import ends, facts, learning_curve_end, marking, matching, normalised, row_of, ruled, ruler, table
+from eval.published import (
+    ends,
+    facts,
+    learning_curve_end,
+    marking,
+    matching,
+    nearest,
+    normalised,
+    row_of,
+    ruled,
+    ruler,
+    table,
+)
 from tests.expect import refused
 
 
@@ -92,3 +104,8 @@ def test_rulers_of_a_user():
     assert ruler("TinyStories-1M", own) == ("64x12", "story")
     with refused("a row of the paper's Fig 4", "65x2"):
         row_of("65x2")
+
+
+@pytest.mark.parametrize(("shape", "names"), [((768, 4), ("768x4",)), ((96, 4), ("128x4",)), ((64, 5), ("64x4",))])
+def test_the_nearest_shape(shape, names):
+    assert nearest(*shape) == names

@@ -50,9 +50,55 @@ def test_missing_grades_are_counted_and_bounded():
     assert found["missing"] == 11 and found["grades"] == 100 and not found["reportable"]
     assert found["mean"] == 6
     # Prompt 0: one of ten half-grades at 0, prompt 1 wholly.
-    assert found["bounds"] == [pytest.approx(6 - 0.06 - 0.6), pytest.approx(6 + 0.04 + 0.4)]
+    low, high = [5.4, 0, *[6.0] * 8], [6.4, 10, *[6.0] * 8]
+    assert found["bounds"] == [
+        pytest.approx(t_interval(np.array(low)).low),
+        pytest.approx(t_interval(np.array(high)).high),
+    ]
     y[1] = 6.0
     assert statistics(as_grades(y))["models"][0]["dimensions"]["grammar"]["reportable"]
+    top = np.array([*[10.0] * 8, np.nan, 2.0])[:, None, None]
+    assert statistics(as_grades(top))["models"][0]["dimensions"]["grammar"]["bounds"] == [
+        pytest.approx(5.1, abs=0.6),
+        10.0,
+    ]
+
+
+def test_missing_grades_bound_differences_too():
+    a, b = np.full((10, 5, 2), 6.0), np.full((10, 5, 2), 5.9)
+    a[0, 0, 0] = np.nan
+    (row,) = statistics([*as_grades(a, "a"), *as_grades(b, "b")])["pairs"]
+    assert row["bounds"] == [pytest.approx(0.1 - 0.06), pytest.approx(0.1 + 0.04)] and row["reportable"]
+    b[3, 0, 0] = np.nan  # of b at its best, it is 4.1 / 100 better
+    (row,) = statistics([*as_grades(a, "a"), *as_grades(b, "b")])["pairs"]
+    assert row["bounds"] == [pytest.approx(0.1 - 0.06 - 0.041), pytest.approx(0.1 + 0.04 + 0.059)]
+    assert not row["reportable"] and "turn the difference round" in row["why"]
+    b[3, 0, 0] = 5.9
+    a[1:3] = np.nan
+    assert (
+        "over 2% of the grades of a are missing"
+        in statistics([*as_grades(a, "a"), *as_grades(b, "b")])["pairs"][0]["why"]
+    )
+    a[:] = 6.0
+    (row,) = statistics([*as_grades(a, "a"), *as_grades(b, "b")])["pairs"]
+    assert "bounds" not in row and "why" not in row and row["reportable"]
+
+
+def test_shares_of_what_a_judge_says_weigh_prompts_equally():
+    grades = [grade("a", k, 0, {"plot": 5.0}, split_ok=ok) for k, ok in enumerate([True, True, False])]
+    grades += [grade("b", 0, 0, {"plot": 5.0}, split_ok=False), grade("b", 1, 0, None)]
+    grades += [grade("i", 0, 0, {"plot": 5.0}, met={"word_1": True, "word_2": False, "summary": True})]
+    grades += [grade("i", 1, 0, {"plot": 5.0}, met={"word_1": True, "word_2": True, "summary": False})]
+    found = statistics(grades)["models"][0]
+    assert found["split_ok"]["mean"] == pytest.approx(1 / 3)
+    assert (found["split_ok"]["prompts"], found["split_ok"]["n"], found["split_ok"]["low"]) == (2, 4, 0)
+    assert {kind: one["mean"] for kind, one in found["met"].items()} == {
+        "all": pytest.approx(2 / 3),
+        "word": 0.75,
+        "summary": 0.5,
+    }
+    alone = statistics([grade("a", 0, 0, {"plot": 5.0})])["models"][0]
+    assert alone["split_ok"] is None and alone["met"] is None
 
 
 def test_every_grade_missing():
@@ -94,7 +140,9 @@ def test_the_whole_result_is_json_and_repeats_itself():
     found = statistics(grades, lengths)
     assert json.loads(json.dumps(found, allow_nan=False)) == json.loads(json.dumps(statistics(grades[::-1], lengths)))
     assert [(row["a"], row["b"]) for row in found["pairs"]] == [("a", "b"), ("a", "c"), ("b", "c")]
-    assert found["length"]["a"]["grammar"]["flagged"] in (True, False)
+    one = found["length"]["a"]["grammar"]
+    plain = slope(scores_by_model(grades)["a"]["grammar"], lengths)
+    assert one["flagged"] is (one["p"] < 0.05 / 3) and one["low"] < plain["low"]  # three models, one dimension
 
 
 def test_lengths_in_hundreds_of_words():
@@ -212,7 +260,14 @@ def test_agreement_of_two_judges():
     row = judge_agreement(grades)[0]
     assert (row["a"], row["b"], row["n"]) == ("j", "k", 100)
     assert row["shift"] == pytest.approx(-1) and row["mae"] == pytest.approx(1) and row["spearman"] == pytest.approx(1)
-    assert row["alpha"] < 0.95
+    assert row["alpha"] < 0.95 and row["flagged"] and row["low"] <= -1 <= row["high"]
+    noisy = np.random.default_rng(9).normal(0, 1, y.shape)
+    one = agreement([*as_grades(y), *as_grades(y + noisy, judge="k")], "grammar")[0]
+    assert one["shift"] == pytest.approx(-noisy.mean())
+    both = judge_agreement([
+        dataclasses.replace(g, scores=g.scores | {"plot": 1.0}) for g in [*as_grades(y), *as_grades(y + noisy, judge="k")]
+    ])[0]  # fmt: skip
+    assert both["low"] < one["low"] < one["high"] < both["high"]  # two dimensions: wider
     same = agreement([*as_grades(y), *as_grades(y, judge="k")], "grammar")[0]
     assert same["alpha"] == same["kappa"] == 1
     flat = agreement([*as_grades(y * 0), *as_grades(y * 0, judge="k")], "grammar")[0]
@@ -266,6 +321,7 @@ def test_shift_of_regraded_texts():
     assert shift(as_scores(y), renamed).mean is None
 
 
-def test_worst_case_without_missing_grades_is_the_mean():
+def test_worst_case_without_missing_grades_is_the_interval():
     scores = as_scores(study(np.random.default_rng(12), 5, 2, 2))
-    assert worst_case(scores) == (pytest.approx(scores.prompt_mean_P.mean()),) * 2
+    found = t_interval(scores.prompt_mean_P)
+    assert worst_case(scores) == (found.low, found.high)

@@ -162,6 +162,25 @@ def test_a_study_has_one_corpus_whatever_file_it_is_in(run, study, corpus, tmp_p
     assert all(row["corpus_loss"] for row in study.read("models.json", [])), "what was measured stays"
 
 
+def test_what_the_reference_told_stays_and_a_study_has_one_reference(run, study, tmp_path):
+    names = "reference_bits_per_byte", "prompt_gain"
+
+    def likelihoods() -> list[dict]:
+        return [{name: one["metrics"].get(name) for name in names} for one in study.read("metrics.json", [])]
+
+    study.measure([run], reference=run)
+    told = likelihoods()
+    assert len(told) == 2 and all(one["mean"] for metrics in told for one in metrics.values())
+    study.measure([run])
+    assert likelihoods() == told
+    older = tmp_path / "older"
+    shutil.copytree(run, older)
+    shutil.rmtree(older / "checkpoints" / "00000012")
+    with refused("reference", "choose another --out"):
+        study.measure([run], reference=older)
+    assert likelihoods() == told
+
+
 def test_a_corpus_that_a_model_can_not_spell_has_no_loss_but_a_reason(run, corpus, tmp_path):
     trained = replace(open_trained(run), tokenizer=WordList([" a", "b", "c"]))
     found = Corpus(corpus).loss(Scorer(trained))

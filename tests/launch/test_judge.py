@@ -14,6 +14,7 @@ import pytest
 from data_gen.ledger import Ledger
 from eval.docket import Docket
 from eval.panel import Panel
+from eval.prompts import load
 from eval.records import Completion, Grade, read_lines
 from eval.study import Study
 from tests.eval.judges import Judge, completions, truth_of
@@ -94,8 +95,12 @@ def test_a_judge_that_obeys_its_texts_voids_the_study(tsjax, tmp_path, others):
     with StubServer(answer=Judge(truth_of(completions(prompts=6, each=2), docket.anchors), obeys=True)) as server:
         code, text, _ = tsjax("judge", "--out", out, "--prompts", prompts(others), "--model", "gpt-6-luna", "--cap", "1",
                                 "--key-env", "JUDGE_KEY", "--base-url", server.url, "--repeats", "1")  # fmt: skip
-    void, *table = text.split("VOID: ")[1].splitlines()
-    assert code == 65 and "10" in void and [line for line in table if "no grades that count" in line] == table[:3]
+    void = text.split("VOID: ")[1].splitlines()
+    table = next(n for n, line in enumerate(void) if "no grades that count" in line)
+    assert code == 65 and "10" in void[0] and table <= 3  # lines of reasons
+    assert all("no grades that count" in line for line in void[table : table + 3])
+    code, again, _ = tsjax("report", out)
+    assert code == 65 and again.split("VOID: ")[1] == text.split("VOID: ")[1]
     assert not re.search(r"grammar \d", text)
     assert json.loads((out / "report.json").read_bytes())["void"]
 
@@ -108,16 +113,40 @@ def test_a_judge_that_obeys_its_texts_voids_the_study(tsjax, tmp_path, others):
         (["--model", "gpt-6-luna", "--cap", "-1"], ["cap in USD"]),
         (["--checkpoints", "all"], ["run folders with --checkpoints"]),
         (["--corpus", "texts.txt"], ["runs with --corpus"]),
+        (["--data", "shards"], ["runs with --data"]),
         (["--rulers", "768x4"], ["MODEL=SHAPE"]),
         (["--instruct", "NOWHERE"], ["NOWHERE"]),
         (["NOWHERE"], ["NOWHERE"]),
         (["--prompts", "story"], ["stories"]),
         (["--cap", "1"], ["--model, the judge"]),
         (["--completions", "NOWHERE"], ["NOWHERE"]),
+        (["RUN", "--k", "0"], ["k of at least 1"]),
+        (["RUN", "--max-new", "0"], ["max_new of at least 1"]),
+        (["RUN", "--temperature", "0"], ["temperature above 0"]),
+        (["RUN", "--decoding", "greedy", "--temperature", "0.5"], ["no temperature", "greedy"]),
+        (["RUN", "--decoding", "beam", "--k", "2"], ["k of 1 for beam"]),
+        (["RUN", "--seed", "-1"], ["a seed from 0"]),
+        (["RUN", "--corpus", "NOWHERE"], ["NOWHERE"]),
+        (["RUN", "--reference", "NOWHERE"], ["NOWHERE"]),
+        (["RUN", "--data", "NOWHERE"], ["NOWHERE"]),
+        (["RUN", "--rulers", "other=768x4"], ["--rulers of", "other"]),
+        (["RUN", "--model", "gpt-6-luna", "--key-env", "JUDGE_KEY"], ["--cap USD"]),
+        (["RUN", "--model", "gpt-6-luna", "--cap", "1", "--key-env", "NO_SUCH_KEY"], ["NO_SUCH_KEY"]),
+        (["RUN", "--model", "unheard-of", "--cap", "1", "--key-env", "JUDGE_KEY"], ["unheard-of"]),
+        (["RUN", "--model", "gpt-6-luna", "--cap", "1", "--key-env", "JUDGE_KEY", "--repeats", "0"], ["repeats"]),
+        (["RUN", "--completions", "TORN"], ["line 3 of", "torn.jsonl"]),
+        (["RUN", "--completions", "ITSELF"], ["itself.jsonl", "another name"]),
     ],
 )
-def test_mistakes_are_one_line(tsjax, tmp_path, given, words):
-    code, _, err = tsjax("judge", *given, "--out", tmp_path / "study")
+def test_mistakes_are_one_line_and_nothing_is_written(tsjax, tmp_path, given, words, monkeypatch):
+    """The run is an empty folder: nobody gets so far as to open it."""
+    monkeypatch.setenv("JUDGE_KEY", KEY)
+    names = {"RUN": tmp_path / "run", "TORN": tmp_path / "torn.jsonl", "ITSELF": tmp_path / "itself.jsonl"}
+    names["RUN"].mkdir()
+    row = json.dumps({"model": "run", "prompt": load("stories").prompts[0].text, "text": " A hen ran."}) + "\n"
+    names["ITSELF"].write_text(row)
+    names["TORN"].write_text(row.replace('"run"', '"big"') * 2 + row[:20])
+    code, _, err = tsjax("judge", *(names.get(one, one) for one in given), "--out", tmp_path / "study")
     one_line(code, err, *words)
     assert not (tmp_path / "study").exists()
 
@@ -154,7 +183,7 @@ def test_a_study_grows_by_models_but_not_by_other_ways_of_writing(tsjax, tmp_pat
     graded = {m["model"]: m["grades"]["grammar"]["completions"] for m in report["models"]}
     assert graded == {"tsjax-1m": 12, "tsjax-8m": 12, "tsjax-33m": 12, "later": 12}
     code, _, err = tsjax("judge", *same, "--temperature", "0.5")
-    one_line(code, err, "decoding", "choose another --out")
+    one_line(code, err, "--temperature 0.5", "give --temperature 1.0, or leave it out", "choose another --out")
 
 
 def docket_of_part(out: Path, part: int):

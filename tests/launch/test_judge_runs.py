@@ -79,6 +79,15 @@ def test_an_estimate_leaves_nothing_behind_and_knows_checkpoints_and_instruction
     assert code == 0, err
     judgements = int(text.split("judgements")[1].split(" in ")[0].replace(",", ""))
     assert len(written) < judgements <= asked <= (4 + 50) * 2 * steps + 3 * 90
+    instructions.unlink()
+    (tmp_path / "beginnings.txt").unlink()
+    before = (tmp_path / "study" / "completions.jsonl").read_bytes()
+    alone = ["judge", "--out", tmp_path / "study"]
+    code, same, err = tsjax(*alone, "--model", "gpt-6-luna", "--repeats", "1", "--estimate")
+    assert code == 0 and same == text, err  # what the study holds is enough
+    code, text, err = tsjax(*alone)
+    assert code == 0 and text.startswith("0 texts written"), err
+    assert (tmp_path / "study" / "completions.jsonl").read_bytes() == before
 
 
 def judged(study: Path, server: StubServer) -> list[str]:
