@@ -54,10 +54,15 @@ def attend_cached(
     start_B: jax.Array,
     sinks_H: jax.Array | None = None,
 ) -> jax.Array:
-    """Attention of T new queries in slots `at` over a cache of S slots, row b of which begins at slot `start[b]`."""
-    slots_S = jnp.arange(k_BxSxKxD.shape[1])
-    begun_Bx1xS = slots_S >= start_B[:, None, None]
-    return _plain(q_BxTxHxD, k_BxSxKxD, v_BxSxKxD, scoring, at_T[:, None] - slots_S, begun_Bx1xS, sinks_H)
+    """Attention of T new queries in slots `at` over a cache of S slots, row b of which begins at slot `start[b]`.
+
+    The cache is a ring: the slot after the last is the first, and a row that began before slot 0 came round has a
+    negative start. What is as near as the row is long is of the row; the rest is padding, or of a row that was there.
+    """
+    S = k_BxSxKxD.shape[1]
+    distance_TxS = (at_T[:, None] - jnp.arange(S)) % S
+    begun_BxTxS = distance_TxS <= (at_T - start_B[:, None])[:, :, None]
+    return _plain(q_BxTxHxD, k_BxSxKxD, v_BxSxKxD, scoring, distance_TxS, begun_BxTxS, sinks_H)
 
 
 def _plain(q_BxTxHxD, k_BxSxKxD, v_BxSxKxD, scoring, distance_TxS, allowed_BxTxS, sinks_H, drop: Drop | None = None):
