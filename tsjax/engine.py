@@ -170,6 +170,11 @@ class Engine:
 
     def _let_in(self) -> None:
         """Waiting requests in the order in which they came, as long as all rows of the next one have room."""
+        with self._changed:
+            gone = [handle for handle in self._waiting if handle.gone]
+            self._waiting = deque(handle for handle in self._waiting if not handle.gone)
+        for handle in gone:
+            handle.deliver(None)
         joining: list[tuple[_Row, decode.Carry, np.ndarray]] = []
         living = sum(row is not None for row in self._rows)
         while (handle := self._next(self.slots - living - len(joining))) is not None:
@@ -183,10 +188,7 @@ class Engine:
                 handle.deliver(error)
                 handle.deliver(None)
                 continue
-            rows = [_Row(handle, index, key, limit) for index, key in enumerate(keys)]
-            joining += [(row, read, seen_V) for row in rows if not row.cancelled]
-            if all(row.cancelled for row in rows):
-                handle.deliver(None)
+            joining += [(_Row(handle, index, key, limit), read, seen_V) for index, key in enumerate(keys)]
         self._make_room([row for row, *_ in joining])
         places = [place for place, row in enumerate(self._rows) if row is None]
         for place, (row, read, seen_V) in zip(places, joining, strict=False):

@@ -67,6 +67,11 @@ class Handle:
         with self._lock:
             self.cancelled = self.cancelled | ({*range(len(self.request.rows))} if row is None else {row})
 
+    @property
+    def gone(self) -> bool:
+        """Whether nobody waits for any row."""
+        return len(self.cancelled) == len(self.request.rows)
+
     def deliver(self, piece: Piece | Exception | None) -> None:
         """Of the engine: one more piece; None = there are no more."""
         self._pieces.put(piece)
