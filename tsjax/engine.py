@@ -121,7 +121,9 @@ class Engine:
         """Compiles what requests of every length will need, for one row and for many: seconds to minutes."""
         for rows in self._row_buckets:
             for length in self._lengths:
-                prompt = (self._stops[0] % self.config.vocab_size,) * max(1, min(length, self.config.context) - self._chunk)
+                prompt = (self._stops[0] % self.config.vocab_size,) * max(
+                    1, min(length, self.config.context) - self._chunk
+                )
                 self.submit(Request(prompt, max_new=self._chunk, rows=tuple(range(rows)))).all()
 
     def close(self) -> None:
@@ -138,7 +140,7 @@ class Engine:
                 calls, self._calls = self._calls, deque()
                 closed = self._closed
             if closed:
-                self._fail(RuntimeError("the engine was closed"), also=[*self._waiting])
+                self._fail(RuntimeError("the engine was closed"), also=tuple(self._waiting))
                 for future, _ in calls:
                     future.cancel()
                 return
@@ -149,12 +151,12 @@ class Engine:
             except Exception as error:  # whatever it is, the engine goes on for those who come next
                 self._fail(error)
 
-    def _fail(self, error: Exception, also: list[Handle] = []) -> None:
+    def _fail(self, error: Exception, also: tuple[Handle, ...] = ()) -> None:
         """Ends all that is being written; the ring may be lost half-way through a step."""
         handles = {id(row.handle): row.handle for row in self._rows if row is not None}
-        for handle in [*handles.values(), *also]:
-            handle.deliver(error)
-            handle.deliver(None)
+        for failed in [*handles.values(), *also]:
+            failed.deliver(error)
+            failed.deliver(None)
         self._rows, self._ring = [], None
 
     def _turn(self) -> None:
@@ -173,8 +175,8 @@ class Engine:
         with self._changed:
             gone = [handle for handle in self._waiting if handle.gone]
             self._waiting = deque(handle for handle in self._waiting if not handle.gone)
-        for handle in gone:
-            handle.deliver(None)
+        for one in gone:
+            one.deliver(None)
         joining: list[tuple[_Row, decode.Carry, np.ndarray]] = []
         living = sum(row is not None for row in self._rows)
         while (handle := self._next(self.slots - living - len(joining))) is not None:
@@ -193,7 +195,9 @@ class Engine:
         places = [place for place, row in enumerate(self._rows) if row is None]
         for place, (row, read, seen_V) in zip(places, joining, strict=False):
             self._rows[place] = row  # before the device is asked, so that an error reaches it
-            self._ring = ring.join(self._ring, read.cache, read.logits_BxV, seen_V, np.int32(place), np.int32(self._slot))
+            self._ring = ring.join(
+                self._ring, read.cache, read.logits_BxV, seen_V, np.int32(place), np.int32(self._slot)
+            )
 
     def _next(self, free: int) -> Handle | None:
         with self._changed:
@@ -220,8 +224,8 @@ class Engine:
         if old is None:
             self._ring, self._slot, self._rows = ring.empty(self.config, B, S), 0, [None] * B
         elif (old.rows, old.slots) != (B, S):
-            take = [*range(B)] if B == old.rows else [*kept, *[0] * (B - len(kept))]
-            self._rows = self._rows if B == old.rows else [*(self._rows[i] for i in kept), *[None] * (B - len(kept))]
+            take = [*range(B)] if old.rows == B else [*kept, *[0] * (B - len(kept))]
+            self._rows = self._rows if old.rows == B else [*(self._rows[i] for i in kept), *[None] * (B - len(kept))]
             self._ring = ring.laid_anew(old, np.int32(self._slot), np.array(take, np.int32), S)
             self._slot = min(old.slots, S) % S
 
@@ -231,7 +235,9 @@ class Engine:
         assert self._ring is not None
         some = next(row for row in rows if row is not None)
         filled = [row or some for row in rows]  # what stands where nobody is does not matter
-        settings = Settings.of([row.handle.request.sampler for row in filled], np.stack([row.key_data for row in filled]))
+        settings = Settings.of(
+            [row.handle.request.sampler for row in filled], np.stack([row.key_data for row in filled])
+        )
         length_B = np.array([0 if row is None else row.length for row in rows], np.int32)
         carry = decode.Carry(
             self._ring.cache, self._ring.logits_BxV, jnp.int32(self._slot), jnp.asarray(self._slot - length_B),

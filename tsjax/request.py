@@ -21,7 +21,7 @@ class Request:
 
     prompt: tuple[int, ...]  # ids, BOS included
     max_new: int = 256
-    sampler: Sampler = Sampler()
+    sampler: Sampler = dataclasses.field(default_factory=Sampler)
     seed: int = 0
     rows: tuple[int, ...] = (0,)  # one completion for each; it is drawn with (seed, row)
     logprobs: bool = False

@@ -36,7 +36,9 @@ def empty(config: ModelConfig, rows: int, slots: int) -> Ring:
 
 
 @functools.partial(jax.jit, donate_argnames="ring")
-def join(ring: Ring, cache: model.Cache, logits_1xV: jax.Array, seen_V: jax.Array, row: jax.Array, slot: jax.Array) -> Ring:
+def join(
+    ring: Ring, cache: model.Cache, logits_1xV: jax.Array, seen_V: jax.Array, row: jax.Array, slot: jax.Array
+) -> Ring:
     """`ring` with a prompt in row `row`, its last token in the slot before `slot`.
 
     `cache`: of one row, left-padded, as `decode.prefill` leaves it.

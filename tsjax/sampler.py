@@ -87,7 +87,7 @@ class PerRow:
     def pick(self, logits_BxV, chances: Settings, written_B, seen_BxV):
         if seen_BxV is not None:
             logits_BxV = penalised(logits_BxV, seen_BxV, jnp.asarray(chances.repetition_penalty_B)[:, None])
-        keys_B = jax.vmap(jax.random.fold_in)(jax.random.wrap_key_data(chances.key_data_Bx2), written_B)
+        keys_B = jax.vmap(jax.random.fold_in)(jax.random.wrap_key_data(jnp.asarray(chances.key_data_Bx2)), written_B)
         greedy_B = chances.temperature_B == 0
         warm_BxV = logits_BxV / jnp.where(greedy_B, 1.0, chances.temperature_B)[:, None]
         filters_B = (chances.top_k_B > 0) | (chances.top_p_B < 1) | (chances.min_p_B > 0)

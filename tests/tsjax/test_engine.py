@@ -83,6 +83,7 @@ def test_samples_of_one_prompt_differ_and_share_a_prefill(engine, params, monkey
 
 def test_one_program_serves_all_samplers(engine):
     """Settings are data: after one round of requests the next, with other settings, compile nothing."""
+
     def run(seed):
         for temperature, top_k in ((0.0, 0), (0.5 + seed / 10, 3 + seed)):
             engine.submit(Request((1, 4), max_new=6, sampler=Sampler(temperature, top_k), seed=seed)).all()
