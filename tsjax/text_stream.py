@@ -8,7 +8,7 @@ REPLACEMENT = "\ufffd"  # of bytes that are no character, perhaps not yet
 
 
 class TextStream:
-    """The text that a row's tokens spell, up to the first of the stop strings.
+    """The text that a row's tokens spell, up to the stop string that is whole first.
 
     `spell`: the text of all tokens so far, such as `samples.story_text` of a prompt. `tokens` is how many of them spell
     `text`, where a stop string has cut it: the fewest.
@@ -37,9 +37,10 @@ class TextStream:
             return ""
         self._ids += ids
         text = self._spell(self._ids)
-        found = [(at, stop) for stop in self._stop if (at := text.find(stop)) >= 0]
+        # The one that is whole first, of two that end together the longer: so it does not matter how tokens arrive.
+        found = [(at + len(stop), at, stop) for stop in self._stop if (at := text.find(stop)) >= 0]
         if found:
-            end, self.stopped = min(found, key=lambda pair: (pair[0], -len(pair[1])))
+            _, end, self.stopped = min(found)
             text = text[:end]
             del self._ids[self._fewest(end) :]
         elif not ended:
