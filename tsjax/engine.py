@@ -221,7 +221,7 @@ class Engine:
         B = _bucket(self._row_buckets, len(all_rows))
         S = _bucket(self._lengths, max(row.slots(self._chunk) for row in all_rows))
         old = self._ring
-        if old is None:
+        if old is None or not kept:
             self._ring, self._slot, self._rows = ring.empty(self.config, B, S), 0, [None] * B
         elif (old.rows, old.slots) != (B, S):
             take = [*range(B)] if old.rows == B else [*kept, *[0] * (B - len(kept))]

@@ -46,7 +46,9 @@ def run_c_token(logits: np.ndarray, coin: float, temperature: float, top_p: floa
     return int(kept[-1])
 
 
-@pytest.mark.parametrize("temperature, top_p", [(1.0, 0.9), (0.7, 0.5), (1.5, 0.999), (1.0, 0.0), (1.2, 1.0), (0.0, 0.9)])
+@pytest.mark.parametrize(
+    "temperature, top_p", [(1.0, 0.9), (0.7, 0.5), (1.5, 0.999), (1.0, 0.0), (1.2, 1.0), (0.0, 0.9)]
+)
 def test_llama2c_draws_as_run_c(temperature, top_p):
     """500 tokens each of 4 rows, row i with seed + i; a flat row among them, where the cutoff removes nothing."""
     random = np.random.default_rng(1)
@@ -65,7 +67,7 @@ def test_llama2c_draws_as_run_c(temperature, top_p):
 
 def test_coins_are_uniform_and_below_one():
     coins = compat.xorshift(1, 20_000)
-    assert coins.dtype == np.float32 and 0 <= coins.min() and coins.max() < 1
+    assert coins.dtype == np.float32 and coins.min() >= 0 and coins.max() < 1
     counts = np.histogram(coins, 20, (0, 1))[0]
     assert ((counts - 1000) ** 2 / 1000).sum() < 43.8  # 0.999 quantile, 19 degrees of freedom
 

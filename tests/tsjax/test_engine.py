@@ -1,6 +1,7 @@
 """Continuous batching: a row is what it would be alone, whoever comes and goes beside it."""
 
 import asyncio
+import itertools
 import threading
 import time
 
@@ -8,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from tsjax import decode, families, model
+from tsjax import decode, families, model, ring
 from tsjax.config import ModelConfig
 from tsjax.engine import Engine, Full
 from tsjax.errors import UserError
@@ -49,7 +50,12 @@ def alone(params, request: Request, alternatives: int | None = None) -> list[dec
 def requests(count: int) -> list[Request]:
     """Of all kinds and lengths."""
     random = np.random.default_rng(3)
-    samplers = [Sampler(1.0), Sampler(0.0), Sampler(0.9, 20, 0.95, 0.02, repetition_penalty=1.3)]
+    samplers = [
+        Sampler(1.0),
+        Sampler(0.0),
+        Sampler(0.9, 20, 0.95, 0.02, repetition_penalty=1.3),
+        Sampler(1.2, top_p=0.9),
+    ]
     return [
         Request(
             tuple(random.integers(3, 50, random.integers(1, 60)).tolist()), max_new=int(random.integers(1, 60)),
@@ -59,15 +65,35 @@ def requests(count: int) -> list[Request]:
     ]  # fmt: skip
 
 
-def test_rows_equal_their_solo_runs_whoever_comes_and_goes(engine, params):
-    """30 requests over 6 slots, in waves: rows join and leave, and the ring grows, shrinks and comes round."""
-    asked, handles = requests(30), []
-    for i, request in enumerate(asked):
-        handles.append(engine.submit(request))
-        if i % 5 == 0:
-            time.sleep(0.05)
+def test_rows_equal_their_solo_runs_whoever_comes_and_goes(engine, params, monkeypatch):
+    """30 requests over 6 slots: rows join and leave, and the ring comes round."""
+    write, slots = decode.write, []
+    monkeypatch.setattr(decode, "write", lambda *a, **k: slots.append(int(a[2].slot)) or write(*a, **k))
+    asked = requests(30)
+    handles = [engine.submit(request) for request in asked]
     for request, handle in zip(asked, handles, strict=True):
         assert handle.all() == alone(params, request)
+    assert any(b < a for a, b in itertools.pairwise(slots))
+
+
+def test_a_row_goes_on_while_the_ring_grows_and_shrinks_under_it(engine, params, monkeypatch):
+    laid_anew, sizes = ring.laid_anew, []
+    monkeypatch.setattr(ring, "laid_anew", lambda *a: sizes.append((len(a[2]), a[3])) or laid_anew(*a))
+    write = decode.write
+    monkeypatch.setattr(
+        decode, "write", lambda *a, **k: time.sleep(0.02) or write(*a, **k)
+    )  # or the row is done too soon
+    asked = (Request((1, 5), max_new=50, seed=seed) for seed in range(50))
+    long, expected = next((one, done) for one in asked if len((done := alone(params, one))[0].ids) == 50)
+    handle, ids = engine.submit(long), []
+    for n, piece in enumerate(handle):
+        if n == 1:  # a long prompt, whose rows leave again soon
+            beside = engine.submit(Request((1,) * 60, max_new=3, rows=(0, 1, 2)))
+        ids += piece.new.ids
+    assert ids == expected[0].ids
+    assert len(beside.all()) == 3
+    many = sizes.index((6, 80))
+    assert sizes[many + 1][0] == 1 and sizes[many + 1][1] < 80
 
 
 def test_samples_of_one_prompt_differ_and_share_a_prefill(engine, params, monkeypatch):

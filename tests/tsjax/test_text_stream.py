@@ -24,9 +24,11 @@ def chunked(ids, random):
         ids = ids[n:]
 
 
-@pytest.mark.parametrize("stop", [("aba",), ("END", "\n\n"), ("the end", "e"), ("abab", "ba", "b\nb"), ("😀", "ü"), ()], ids=str)
+@pytest.mark.parametrize(
+    "stop", [("aba",), ("END", "\n\n"), ("the end", "e"), ("abab", "ba", "b\nb"), ("😀", "ü"), ()], ids=str
+)
 def test_f2_no_part_of_a_stop_string_is_shown(stop):
-    """2,000 texts in chunks: shown = the text before the stop string that is whole first, from its beginning on, never taken back."""
+    """2,000 texts in chunks: shown is what stands before the stop string that is whole first, and is never taken back."""
     r = random.Random(str(stop))
     met = 0
     for _ in range(2000):
