@@ -46,8 +46,8 @@ def attend(
 
 def attend_cached(
     q_BxTxHxD: jax.Array,
-    k_BxSxKxD: jax.Array,
-    v_BxSxKxD: jax.Array,
+    k_BxKxSxD: jax.Array,
+    v_BxKxSxD: jax.Array,
     scoring: Scoring,
     *,
     at_T: jax.Array,
@@ -59,9 +59,10 @@ def attend_cached(
     The cache is a ring: the slot after the last is the first, and a row that began before slot 0 came round has a
     negative start. What is as near as the row is long is of the row; the rest is padding, or of a row that was there.
     """
-    S = k_BxSxKxD.shape[1]
+    S = k_BxKxSxD.shape[2]
     distance_TxS = (at_T[:, None] - jnp.arange(S)) % S
     begun_BxTxS = distance_TxS <= (at_T - start_B[:, None])[:, :, None]
+    k_BxSxKxD, v_BxSxKxD = k_BxKxSxD.swapaxes(1, 2), v_BxKxSxD.swapaxes(1, 2)
     return _plain(q_BxTxHxD, k_BxSxKxD, v_BxSxKxD, scoring, distance_TxS, begun_BxTxS, sinks_H)
 
 

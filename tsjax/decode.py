@@ -100,7 +100,7 @@ def write(
     of the likeliest tokens to report at each place, with log-probabilities; None = none of either.
     """
     decoder = model.bind(config, params)
-    B, S = carry.done_B.shape[0], carry.cache[0][0].shape[1]
+    B, S = carry.done_B.shape[0], carry.cache[0][0].shape[2]
     reported = Written(jnp.full((B, steps), stops[0], jnp.int32), None, None, None)
     if alternatives is not None:
         places = jnp.zeros((B, steps, alternatives))

@@ -27,7 +27,7 @@ class Ring(NamedTuple):
 
     @property
     def slots(self) -> int:
-        return self.cache[0][0].shape[1]
+        return self.cache[0][0].shape[2]
 
 
 def empty(config: ModelConfig, rows: int, slots: int) -> Ring:
@@ -43,14 +43,14 @@ def join(
 
     `cache`: of one row, left-padded, as `decode.prefill` leaves it.
     """
-    S, P = ring.slots, cache[0][0].shape[1]
+    S, P = ring.slots, cache[0][0].shape[2]
     ago_S = (slot - 1 - jnp.arange(S)) % S
     source_S = jnp.maximum(P - 1 - ago_S, 0)  # what lies further back than the prompt is never seen
 
     def put(all_rows, one):
         return jax.lax.dynamic_update_index_in_dim(all_rows, one, row, 0)
 
-    joined = jax.tree.map(lambda ring, one: put(ring, one[0, source_S]), ring.cache, cache)
+    joined = jax.tree.map(lambda ring, one: put(ring, jnp.take(one[0], source_S, axis=1)), ring.cache, cache)
     return Ring(joined, put(ring.logits_BxV, logits_1xV[0]), put(ring.seen_BxV, seen_V))
 
 
@@ -61,7 +61,7 @@ def laid_anew(ring: Ring, slot: jax.Array, rows_B: jax.Array, slots: int) -> Rin
     old_slots = (slot - kept + jnp.arange(kept)) % ring.slots
 
     def moved(old):
-        new = old[rows_B[:, None], old_slots[None]]
-        return jnp.pad(new, ((0, 0), (0, slots - kept), (0, 0), (0, 0)))
+        new = jnp.take(old[rows_B], old_slots, axis=2)
+        return jnp.pad(new, ((0, 0), (0, 0), (0, slots - kept), (0, 0)))
 
     return Ring(jax.tree.map(moved, ring.cache), ring.logits_BxV[rows_B], ring.seen_BxV[rows_B])
