@@ -53,7 +53,7 @@ def test_a_row_in_a_ring_equals_reading_it_whole(changes, slot):
 
 
 def test_a_smaller_ring_keeps_the_newest_slots():
-    cache = [(jnp.arange(8.0).reshape(1, 8, 1, 1),) * 2]
+    cache = [(jnp.arange(8.0).reshape(1, 1, 8, 1),) * 2]
     old = ring.Ring(cache, jnp.zeros((1, 3)), jnp.zeros((1, 3), bool))
     new = ring.laid_anew(old, jnp.int32(3), jnp.array([0]), 4)  # next would be 3: the newest are 7, 0, 1, 2
     assert new.cache[0][0].ravel().tolist() == [7, 0, 1, 2]
