@@ -4,6 +4,7 @@ Attention: SDPA where the model class has it (Llama; GPT-Neo has its own alone).
 cross-entropy on the flattened logits, one model for each variant.
 """
 
+import functools
 import os
 from collections.abc import Callable
 from typing import Any
@@ -25,15 +26,18 @@ def make(shape: str, batch_size: int, names: tuple[str, ...] = VARIANTS) -> dict
 
 
 def make_generate(shape: str, batch_size: int, prompt: int, new: int) -> dict[str, Callable[[], object]]:
-    """Greedy generation of `new` tokens after `prompt` random ones, with the KV cache."""
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    """Greedy generation of `new` tokens after `prompt` random ones, with the KV cache, on all cores and on one.
+
+    Where a step is short or a core is taken, threads that wait for each other cost more than they give.
+    """
     torch.manual_seed(0)
     config = model_config(shape)
     model = build(config).eval()
     ids = torch.randint(3, config.vocab_size, (batch_size, prompt))
     mask = torch.ones_like(ids)
 
-    def run() -> None:
+    def run(threads: int) -> None:
+        torch.set_num_threads(threads)
         with torch.inference_mode():
             out = model.generate(
                 ids, attention_mask=mask, max_new_tokens=new, min_new_tokens=new, do_sample=False, use_cache=True,
@@ -41,7 +45,9 @@ def make_generate(shape: str, batch_size: int, prompt: int, new: int) -> dict[st
             )  # fmt: skip
         assert out.shape[1] == prompt + new
 
-    return {"transformers generate": run}
+    cores = len(os.sched_getaffinity(0))
+    variants = {"transformers generate": cores, "transformers generate, 1 thread": 1}
+    return {name: functools.partial(run, threads) for name, threads in variants.items()}
 
 
 def parameters(shape: str) -> int:

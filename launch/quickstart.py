@@ -8,7 +8,7 @@ from launch import config_file
 from launch.prepare import summary
 from launch.sample import complete_all
 from tsjax.prepare import prepare
-from tsjax.samples import make_sampler
+from tsjax.samples import Manner, make_sampler, stops
 from tsjax.stop import Stop
 from tsjax.tokenizer import Recipe
 from tsjax.train import train
@@ -39,7 +39,8 @@ def quickstart(run: Path, stories: int, fresh: bool, stop: Stop) -> dict | None:
     print(f"validation: {result['loss']:.3f} nats/token, {result['bits_per_byte']:.3f} bits/byte")
     print(f"[4/4] {STORIES} stories by the model, each from nothing\n", flush=True)
     trained = open_trained(run)
-    for row in complete_all(trained, [""] * STORIES, config.sample.max_new, make_sampler(config), seed=0):
+    manner = Manner(make_sampler(config), stops(trained.tokenizer), config.sample.max_new)
+    for row in complete_all(trained, [""] * STORIES, manner):
         print(f"--- story {row['index'] + 1}\n{row['text'].strip()}\n")
     print(f"The run is in {run} ({time.monotonic() - began:.0f} s). More: tsjax sample {run} --temperature 0.8")
     return result

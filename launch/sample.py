@@ -5,38 +5,34 @@ import json
 import sys
 from pathlib import Path
 
-from tsjax import decode
+from launch.sample_options import CRAFTGPT, LLAMA2C, SampleOptions
+from tsjax import beam, compat, decode
 from tsjax.corpus import chat
 from tsjax.errors import UserError
-from tsjax.samples import complete_texts, prompt_ids, stops, story_text
+from tsjax.sampler import Sampler
+from tsjax.samples import BATCH, CHUNK, Manner, complete_texts, completing, ends, prompt_ids, told
 from tsjax.trained import Trained, open_trained
-
-CHUNK = 16  # tokens between two prints of a streamed story
 
 
 def sample(arguments: argparse.Namespace) -> None:
-    sampler = decode.Sampler(arguments.temperature, arguments.top_k, arguments.top_p, arguments.min_p)
-    for name in ("count", "max_new"):
-        if getattr(arguments, name) < 1:
-            raise UserError(
-                expected=f"--{name.replace('_', '-')} of at least 1",
-                found=str(getattr(arguments, name)),
-                todo="raise it",
-            )
+    options = SampleOptions.of(arguments)
+    make_sampler(options)  # a setting that can't be is told before anything is opened
     prompts = [*(arguments.prompt or []), *(read_prompts(arguments.prompts) if arguments.prompts else [])] or [""]
-    if not 0 <= arguments.seed < 2**32:
-        raise UserError(expected="--seed from 0 to 2^32 - 1", found=str(arguments.seed), todo="choose another")
     for prompt in prompts:
         if any("\ud800" <= character <= "\udfff" for character in prompt):
             raise UserError(expected="prompts in UTF-8", found=repr(prompt[:40]), todo="check the terminal's encoding")
     trained = open_trained(arguments.run)
     if arguments.chat:
         prompts = [chat_prompt(trained, prompt) for prompt in prompts]
-    prompts = [prompt for prompt in prompts for _ in range(arguments.count)]
-    if arguments.out is None and len(prompts) == 1:
-        stream_one(trained, prompts[0], arguments.max_new, sampler, arguments.seed)
+    prompts = [prompt for prompt in prompts for _ in range(options.count)]
+    manner = make_manner(options, trained)
+    if arguments.out is None and len(prompts) == 1 and options.beam is None and options.logprobs is None:
+        stream_one(trained, prompts[0], manner)
         return
-    rows = complete_all(trained, prompts, arguments.max_new, sampler, arguments.seed)
+    if options.beam is not None:
+        rows = search_all(trained, prompts, manner, options.beam)
+    else:
+        rows = complete_all(trained, prompts, manner)
     if arguments.out is not None:
         from tsjax.atomic import write_atomic
 
@@ -45,6 +41,35 @@ def sample(arguments: argparse.Namespace) -> None:
         return
     for row in rows:
         print(f"--- {row['index']}\n{row['prompt']}{row['text']}\n")
+        for piece, logprob, best in zip(
+            *(row.get(name, ()) for name in ("tokens", "logprobs", "likeliest")), strict=True
+        ):
+            print(f"{logprob:8.3f}  {piece!r:12}  " + "  ".join(f"{other!r} {value:.3f}" for other, value in best))
+
+
+def make_sampler(options: SampleOptions) -> decode.Draws:
+    """UserError naming the setting that can't be."""
+    temperature, top_p = options.temperature, options.top_p
+    if options.compat == LLAMA2C:
+        return compat.Llama2c(1.0 if temperature is None else temperature, 0.9 if top_p is None else top_p)
+    if options.compat == CRAFTGPT:
+        return compat.CraftGPT()
+    return Sampler(0.8 if temperature is None else temperature, options.top_k, 1.0 if top_p is None else top_p,
+                   options.min_p, options.repetition_penalty)  # fmt: skip
+
+
+def make_manner(options: SampleOptions, trained: Trained) -> Manner:
+    tokenizer = trained.tokenizer
+    seed = options.seed if options.seed is not None else 1 if options.compat else 0
+    shared = Manner(make_sampler(options), ends(tokenizer), options.max_new, seed, options.stop)
+    if options.compat is None:
+        most = trained.config.model.vocab_size
+        return shared._replace(alternatives=None if options.logprobs is None else min(options.logprobs, most))
+    compat.check_tokenizer(tokenizer, options.compat)
+    as_there = shared._replace(ends=compat.ends(tokenizer, options.compat))
+    if options.compat == CRAFTGPT:
+        return as_there
+    return as_there._replace(spell=lambda tokenizer, prompt, new: compat.run_c_text(tokenizer, new, prompt[-1]))
 
 
 def chat_prompt(trained: Trained, says: str) -> str:
@@ -83,32 +108,40 @@ def read_prompts(path: Path) -> list[str]:
     return prompts
 
 
-def complete_all(trained: Trained, prompts: list[str], max_new: int, sampler: decode.Sampler, seed: int) -> list[dict]:
+def complete_all(trained: Trained, prompts: list[str], manner: Manner) -> list[dict]:
     """One row per prompt: index, prompt, text, ended, and what is needed to make it again."""
-    done = complete_texts(
-        trained.config, trained.params, trained.tokenizer, prompts, max_new=max_new, sampler=sampler, seed=seed
-    )
-    return [{"index": i, **row, "step": trained.step, "seed": seed} for i, row in enumerate(done)]
+    done = complete_texts(trained.config, trained.params, trained.tokenizer, prompts, manner)
+    return [{"index": i, **row, "step": trained.step, "seed": manner.seed} for i, row in enumerate(done)]
 
 
-def stream_one(trained: Trained, prompt: str, max_new: int, sampler: decode.Sampler, seed: int) -> None:
-    """Prints while the story is written; a piece is printed once the text before it can't change any more."""
-    tokenizer = trained.tokenizer
-    (ids,) = prompt_ids(tokenizer, [prompt])
+def search_all(trained: Trained, prompts: list[str], manner: Manner, width: int) -> list[dict]:
+    """The same of beam search."""
+    tokenizer, rows = trained.tokenizer, list[dict]()
+    ids = prompt_ids(tokenizer, prompts)
+    for first in range(0, len(ids), BATCH):
+        batch = ids[first : first + BATCH]
+        found = beam.search(
+            trained.config.model, trained.params, batch, max_new=manner.max_new, stops=manner.ends, beam=width
+        )
+        for prompt, one in zip(batch, found, strict=True):
+            stream = manner.stream(tokenizer, prompt)
+            stream.add(one.ids, ended=True)
+            told_row = told(tokenizer, stream, decode.Completion(one.ids, one.ended), manner)
+            rows.append(
+                {"index": len(rows), "prompt": prompts[len(rows)], **told_row, "step": trained.step, "beam": width}
+            )
+    return rows
+
+
+def stream_one(trained: Trained, prompt: str, manner: Manner) -> None:
+    """Prints while the story is written."""
+    (ids,) = prompt_ids(trained.tokenizer, [prompt])
+    stream = manner.stream(trained.tokenizer, ids)
     sys.stdout.write(prompt)
-    printed = ""
-    for (completion,) in decode.stream(
-        trained.config.model,
-        trained.params,
-        [ids],
-        max_new=max_new,
-        stops=stops(tokenizer),
-        sampler=sampler,
-        seed=seed,
-        chunk=CHUNK,
-    ):
-        text = story_text(tokenizer, ids, completion.ids).rstrip("�")  # half a character: wait for the rest
-        sys.stdout.write(text[len(printed) :])
+    for (completion,) in completing(trained.config, trained.params, [ids], manner, 0, chunk=CHUNK):
+        sys.stdout.write(stream.add(completion.ids[len(stream.ids) :], completion.ended))
         sys.stdout.flush()
-        printed = text
+        if stream.stopped is not None:
+            break
+    sys.stdout.write(stream.add([], ended=True))
     print()

@@ -46,18 +46,31 @@ def attend(
 
 def attend_cached(
     q_BxTxHxD: jax.Array,
-    k_BxSxKxD: jax.Array,
-    v_BxSxKxD: jax.Array,
+    k_BxKxSxD: jax.Array,
+    v_BxKxSxD: jax.Array,
     scoring: Scoring,
     *,
     at_T: jax.Array,
     start_B: jax.Array,
     sinks_H: jax.Array | None = None,
 ) -> jax.Array:
-    """Attention of T new queries in slots `at` over a cache of S slots, row b of which begins at slot `start[b]`."""
-    slots_S = jnp.arange(k_BxSxKxD.shape[1])
-    begun_Bx1xS = slots_S >= start_B[:, None, None]
-    return _plain(q_BxTxHxD, k_BxSxKxD, v_BxSxKxD, scoring, at_T[:, None] - slots_S, begun_Bx1xS, sinks_H)
+    """Attention of T new queries in slots `at` over a cache of S slots, row b of which begins at slot `start[b]`.
+
+    The cache is a ring: the slot after the last is the first, and a row that began before slot 0 came round has a
+    negative start. What is as near as the row is long is of the row; the rest is padding, or of a row that was there.
+    """
+    S = k_BxKxSxD.shape[2]
+    distance_TxS = (at_T[:, None] - jnp.arange(S)) % S
+    begun_BxTxS = distance_TxS <= (at_T - start_B[:, None])[:, :, None]
+    B, T, H, D = q_BxTxHxD.shape
+    K = k_BxKxSxD.shape[1]
+    # Plain matmuls over the cache as it lies: an einsum over B x T x H x D makes XLA's CPU backend transpose the scores.
+    q_BxKxGTxD = q_BxTxHxD.reshape(B, T, K, H // K, D).transpose(0, 2, 3, 1, 4).reshape(B, K, -1, D)
+    raw_BxKxGTxS = einsum_float32("bkqd,bksd->bkqs", q_BxKxGTxD, k_BxKxSxD)
+    raw_BxKxGxTxS = raw_BxKxGTxS.reshape(B, K, H // K, T, S)
+    p_BxKxGxTxS = _weights(raw_BxKxGxTxS, scoring, distance_TxS, begun_BxTxS, sinks_H).astype(v_BxKxSxD.dtype)
+    o_BxKxGTxD = jnp.matmul(p_BxKxGxTxS.reshape(B, K, -1, S), v_BxKxSxD)
+    return o_BxKxGTxD.reshape(B, K, H // K, T, D).transpose(0, 3, 1, 2, 4).reshape(B, T, H, D)
 
 
 def _plain(q_BxTxHxD, k_BxSxKxD, v_BxSxKxD, scoring, distance_TxS, allowed_BxTxS, sinks_H, drop: Drop | None = None):
@@ -65,15 +78,20 @@ def _plain(q_BxTxHxD, k_BxSxKxD, v_BxSxKxD, scoring, distance_TxS, allowed_BxTxS
     B, T, H, D = q_BxTxHxD.shape
     K = k_BxSxKxD.shape[2]
     q = q_BxTxHxD.reshape(B, T, K, H // K, D)
-    capped = scoring.capped(einsum_float32("btkgd,bskd->bkgts", q, k_BxSxKxD))
-    scores = scoring.masked(capped, distance_TxS, allowed_BxTxS)
-    if sinks_H is not None:
-        sink = jnp.broadcast_to(sinks_H.reshape(K, H // K, 1, 1), (*scores.shape[:-1], 1))
-        scores = jnp.concatenate([scores, sink], axis=-1)
-    p_BxKxGxTxS = jax.nn.softmax(scores, axis=-1)[..., : k_BxSxKxD.shape[1]].astype(v_BxSxKxD.dtype)
+    raw = einsum_float32("btkgd,bskd->bkgts", q, k_BxSxKxD)
+    p_BxKxGxTxS = _weights(raw, scoring, distance_TxS, allowed_BxTxS, sinks_H).astype(v_BxSxKxD.dtype)
     if drop is not None:
         p_BxKxGxTxS = drop(p_BxKxGxTxS)
     return jnp.einsum("bkgts,bskd->btkgd", p_BxKxGxTxS, v_BxSxKxD).reshape(B, T, H, D)
+
+
+def _weights(raw_BxKxGxTxS, scoring: Scoring, distance_TxS, allowed_BxTxS, sinks_H) -> jax.Array:
+    """The softmax of what becomes of q k^T, float32; a sink has taken its share."""
+    scores = scoring.masked(scoring.capped(raw_BxKxGxTxS), distance_TxS, allowed_BxTxS)
+    if sinks_H is None:
+        return jax.nn.softmax(scores, axis=-1)
+    sink = jnp.broadcast_to(sinks_H.reshape(*scores.shape[1:3], 1, 1), (*scores.shape[:-1], 1))
+    return jax.nn.softmax(jnp.concatenate([scores, sink], axis=-1), axis=-1)[..., :-1]
 
 
 def _reference(q_BxTxHxD, k_BxTxKxD, v_BxTxKxD, scoring, sinks_H, segments_BxT, drop: Drop | None = None):

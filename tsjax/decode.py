@@ -1,14 +1,12 @@
 """Writing text: a KV cache sized to prompt + new tokens, and the whole token loop on the device.
 
-Rows are left-padded to one length, so that all rows write the same slot. The random key of a token depends on
-(seed, the row's own seed, how many tokens the row has written) alone: a row's text does not change with the batch
-it is in.
+Rows are left-padded to one length, so that all rows write the same slot. What a row draws with depends on (seed, the
+row's own seed, how many tokens the row has written) alone: its text does not change with the batch it is in.
 """
 
-import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,32 +15,11 @@ import numpy as np
 from tsjax import model
 from tsjax.config import ModelConfig
 from tsjax.errors import UserError
+from tsjax.sampler import Draws, Sampler, draw, filtered
+
+__all__ = ["Sampler", "draw", "filtered"]  # of `sampler`, and all below
 
 PROMPT_STEP = 16  # prompts are padded to a multiple of this, so that few shapes are compiled
-
-
-@dataclasses.dataclass(frozen=True)
-class Sampler:
-    """How the next token is drawn. Applied in this order, as Hugging Face does: temperature, top-k, top-p, min-p."""
-
-    temperature: float = 1.0  # 0 = greedy: the likeliest token, the lowest id among equals
-    top_k: int = 0  # keep the k likeliest; 0 = all
-    top_p: float = 1.0  # keep the likeliest until their mass reaches this; 1 = all
-    min_p: float = 0.0  # keep those of at least this x the likeliest one's probability; 0 = all
-
-    def __post_init__(self) -> None:
-        for name, value, expected, good in (
-            ("temperature", self.temperature, "at least 0", self.temperature >= 0),
-            ("top_k", self.top_k, "at least 0", self.top_k >= 0),
-            ("top_p", self.top_p, "in (0, 1]", 0 < self.top_p <= 1),
-            ("min_p", self.min_p, "in [0, 1]", 0 <= self.min_p <= 1),
-        ):
-            if not good:
-                raise UserError(expected=f"{name} {expected}", found=str(value), todo="change it")
-
-    @property
-    def filters(self) -> bool:
-        return self.top_k > 0 or self.top_p < 1 or self.min_p > 0
 
 
 class Carry(NamedTuple):
@@ -50,11 +27,21 @@ class Carry(NamedTuple):
 
     cache: model.Cache
     logits_BxV: jax.Array  # of the next token
-    slot: jax.Array  # scalar: the next cache slot to write
-    start_B: jax.Array  # first slot of each row's text
+    slot: jax.Array  # scalar: the next cache slot to write; after the last comes the first
+    start_B: jax.Array  # first slot of each row's text, negative when the slots came round since
     limit_B: jax.Array  # most tokens each row may draw
     done_B: jax.Array  # has drawn a stop, or as many tokens as it may
-    written: jax.Array  # scalar: tokens drawn so far
+    written_B: jax.Array  # tokens drawn so far
+    seen_BxV: jax.Array | None = None  # which tokens stand in the row's prompt and text; None: no sampler asks
+
+
+class Written(NamedTuple):
+    """What `write` drew, N tokens a row. Log-probabilities are the model's own, nats, before any sampler's setting."""
+
+    ids_BxN: jax.Array
+    logprob_BxN: jax.Array | None  # of the token drawn
+    likeliest_BxNxA: jax.Array | None  # ids of the A likeliest tokens there, best first
+    logprob_BxNxA: jax.Array | None
 
 
 class Batch(NamedTuple):
@@ -71,32 +58,8 @@ class Batch(NamedTuple):
 class Completion(NamedTuple):
     ids: list[int]  # new tokens, without the stop
     ended: bool  # by a stop, not by the length limit
-
-
-def filtered(logits_BxV: jax.Array, sampler: Sampler) -> tuple[jax.Array, jax.Array]:
-    """Log-probabilities (unnormalised) in falling order with -inf where filtered out, and the ids they belong to."""
-    logits, ids = jax.lax.top_k(logits_BxV / sampler.temperature, logits_BxV.shape[-1])
-    if sampler.top_k:
-        logits = jnp.where(jnp.arange(logits.shape[-1]) < sampler.top_k, logits, -jnp.inf)
-    if sampler.top_p < 1:
-        p = jax.nn.softmax(logits, axis=-1)
-        before = jnp.cumsum(p, axis=-1) - p
-        logits = jnp.where(before < sampler.top_p, logits, -jnp.inf)
-    if sampler.min_p > 0:
-        logits = jnp.where(logits - logits[..., :1] >= jnp.log(sampler.min_p), logits, -jnp.inf)
-    return logits, ids
-
-
-def draw(logits_BxV: jax.Array, keys_B: jax.Array, sampler: Sampler) -> jax.Array:
-    """One token id per row, int32 [B]."""
-    if sampler.temperature == 0:
-        return jnp.argmax(logits_BxV, axis=-1).astype(jnp.int32)
-    categorical = jax.vmap(jax.random.categorical)
-    if not sampler.filters:
-        return categorical(keys_B, logits_BxV / sampler.temperature).astype(jnp.int32)
-    logits, ids = filtered(logits_BxV, sampler)
-    rank_B = categorical(keys_B, logits)
-    return jnp.take_along_axis(ids, rank_B[:, None], axis=1)[:, 0].astype(jnp.int32)
+    logprobs: list[float] | None = None  # of `ids`, nats, where asked for
+    likeliest: list[list[tuple[int, float]]] | None = None  # at each of `ids` the best (id, logprob)
 
 
 @functools.partial(jax.jit, static_argnames=("config", "slots"))
@@ -114,44 +77,65 @@ def prefill(
     zero = jnp.zeros((), jnp.int32)
     x_BxPxE, cache = decoder.extend(prompt_BxP, model.empty_cache(config, B, slots), zero, start_B)
     logits_BxV = decoder.logits(x_BxPxE[:, -1:])[:, 0]
-    return Carry(cache, logits_BxV, zero + P, start_B, limit_B, limit_B <= 0, zero)
+    return Carry(cache, logits_BxV, zero + P, start_B, limit_B, limit_B <= 0, jnp.zeros(B, jnp.int32))
 
 
-@functools.partial(jax.jit, static_argnames=("config", "sampler", "steps", "stops"), donate_argnames="carry")
+@functools.partial(
+    jax.jit, static_argnames=("config", "sampler", "steps", "stops", "alternatives"), donate_argnames="carry"
+)
 def write(
     config: ModelConfig,
     params: model.Params,
     carry: Carry,
-    row_keys_B: jax.Array,
+    chances: Any,
     *,
-    sampler: Sampler,
+    sampler: Draws,
     steps: int,
     stops: tuple[int, ...],
-) -> tuple[Carry, jax.Array]:
-    """Draws up to `steps` tokens a row, ending when every row has drawn one of `stops`: (carry, ids int32 [B, steps]).
+    alternatives: int | None = None,
+) -> tuple[Carry, Written]:
+    """Draws up to `steps` tokens a row, ending when every row has drawn one of `stops`.
 
-    After its end a row is filled with the first of `stops`.
+    After its end a row is filled with the first of `stops`. `chances`: what `sampler` draws with. `alternatives`: how many
+    of the likeliest tokens to report at each place, with log-probabilities; None = none of either.
     """
     decoder = model.bind(config, params)
-    out_BxN = jnp.full((carry.done_B.shape[0], steps), stops[0], jnp.int32)
+    B, S = carry.done_B.shape[0], carry.cache[0][0].shape[2]
+    reported = Written(jnp.full((B, steps), stops[0], jnp.int32), None, None, None)
+    if alternatives is not None:
+        places = jnp.zeros((B, steps, alternatives))
+        reported = Written(reported.ids_BxN, jnp.zeros((B, steps)), places.astype(jnp.int32), places)
 
     def goes_on(loop):
         carry, n, _ = loop
         return (n < steps) & ~jnp.all(carry.done_B)
 
     def body(loop):
-        carry, n, out_BxN = loop
-        keys_B = jax.vmap(jax.random.fold_in, (0, None))(row_keys_B, carry.written)
-        token_B = jnp.where(carry.done_B, stops[0], draw(carry.logits_BxV, keys_B, sampler))
-        out_BxN = jax.lax.dynamic_update_slice_in_dim(out_BxN, token_B[:, None], n, axis=1)
-        ended_B = jnp.isin(token_B, jnp.array(stops)) | (carry.written + 1 >= carry.limit_B)
+        carry, n, written = loop
+        token_B = sampler.pick(carry.logits_BxV, chances, carry.written_B, carry.seen_BxV)
+        token_B = jnp.where(carry.done_B, stops[0], token_B)
+        told = Written(token_B, *_reported(carry.logits_BxV, token_B, alternatives))
+        written = jax.tree.map(lambda all, one: jax.lax.dynamic_update_index_in_dim(all, one, n, 1), written, told)
+        ended_B = jnp.isin(token_B, jnp.array(stops)) | (carry.written_B + 1 >= carry.limit_B)
+        seen_BxV = carry.seen_BxV
+        if seen_BxV is not None:
+            seen_BxV = seen_BxV.at[jnp.arange(B), token_B].set(True)
         x_Bx1xE, cache = decoder.extend(token_B[:, None], carry.cache, carry.slot, carry.start_B)
-        carry = Carry(cache, decoder.logits(x_Bx1xE)[:, 0], carry.slot + 1, carry.start_B,
-                      carry.limit_B, carry.done_B | ended_B, carry.written + 1)  # fmt: skip
-        return carry, n + 1, out_BxN
+        round_again = jnp.where(carry.slot + 1 == S, S, 0)
+        carry = Carry(cache, decoder.logits(x_Bx1xE)[:, 0], carry.slot + 1 - round_again, carry.start_B - round_again,
+                      carry.limit_B, carry.done_B | ended_B, carry.written_B + 1, seen_BxV)  # fmt: skip
+        return carry, n + 1, written
 
-    carry, _, out_BxN = jax.lax.while_loop(goes_on, body, (carry, jnp.zeros((), jnp.int32), out_BxN))
-    return carry, out_BxN
+    carry, _, written = jax.lax.while_loop(goes_on, body, (carry, jnp.zeros((), jnp.int32), reported))
+    return carry, written
+
+
+def _reported(logits_BxV, token_B, alternatives: int | None):
+    if alternatives is None:
+        return None, None, None
+    logp_BxV = jax.nn.log_softmax(logits_BxV, axis=-1)
+    best_BxA, ids_BxA = jax.lax.top_k(logp_BxV, alternatives)
+    return jnp.take_along_axis(logp_BxV, token_B[:, None], axis=1)[:, 0], ids_BxA, best_BxA
 
 
 def make_batch(
@@ -193,37 +177,57 @@ def stream(
     *,
     max_new: int,
     stops: tuple[int, ...],
-    sampler: Sampler = Sampler(),
+    sampler: Draws = Sampler(),
     seed: int = 0,
     row_seeds: Sequence[int] | None = None,
     chunk: int | None = None,
     shape: tuple[int, int] | None = None,
+    alternatives: int | None = None,
 ) -> Iterator[list[Completion]]:
     """All rows' completions so far, after every `chunk` tokens (None = once, at the end).
 
     `prompts` are token ids, BOS included; row i draws with (seed, row_seeds[i]), by default i, until it draws one of
-    `stops`, and at most `max_new` tokens or what the context leaves it. `shape`: see `make_batch`. Raises UserError for an
-    empty prompt and for one that fills the context.
+    `stops`, and at most `max_new` tokens or what the context leaves it. `shape`: see `make_batch`; `alternatives`: see
+    `write`. Raises UserError for an empty prompt and for one that fills the context.
     """
     batch = make_batch(config, prompts, max_new=max_new, fill=stops[0], shape=shape)
-    rows = jnp.asarray(range(len(prompts)) if row_seeds is None else row_seeds)
-    row_keys_B = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), rows)
+    rows = range(len(prompts)) if row_seeds is None else row_seeds
+    chances = sampler.chances(seed, rows, batch.steps)
 
     carry = prefill(config, params, batch.prompt_BxP, batch.start_B, batch.limit_B, batch.slots)
-    written: list[list[int]] = [[] for _ in prompts]
+    if isinstance(sampler, Sampler) and sampler.penalises:
+        carry = carry._replace(seen_BxV=jnp.stack([seen(config, prompt) for prompt in prompts]))
+    parts: list[Written] = []
     for begin in range(0, batch.steps, chunk or batch.steps):
         steps = min(chunk or batch.steps, batch.steps - begin)
-        carry, ids_BxN = write(config, params, carry, row_keys_B, sampler=sampler, steps=steps, stops=stops)
-        for row, ids in zip(written, np.asarray(ids_BxN).tolist(), strict=True):
-            row.extend(ids)
-        yield [_completion(row[:limit], stops) for row, limit in zip(written, batch.limits, strict=True)]
+        carry, written = write(
+            config, params, carry, chances, sampler=sampler, steps=steps, stops=stops, alternatives=alternatives
+        )
+        parts.append(jax.tree.map(np.asarray, written))
+        so_far = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *parts)
+        yield [completion(so_far, b, limit, stops) for b, limit in enumerate(batch.limits)]
         if bool(np.all(np.asarray(carry.done_B))):
             return
 
 
-def _completion(ids: list[int], stops: tuple[int, ...]) -> Completion:
-    end = next((n for n, i in enumerate(ids) if i in stops), None)
-    return Completion(ids[:end], end is not None)
+def seen(config: ModelConfig, ids: Sequence[int]) -> np.ndarray:
+    """Which tokens are among `ids`, bool [V]."""
+    mask_V = np.zeros(config.vocab_size, bool)
+    mask_V[list(ids)] = True
+    return mask_V
+
+
+def completion(written: Written, row: int, limit: int, stops: tuple[int, ...]) -> Completion:
+    """A row of `write`'s arrays (numpy) up to its first stop, `limit` tokens at most."""
+    ids_N = np.asarray(written.ids_BxN)[row, :limit]
+    ends = np.flatnonzero(np.isin(ids_N, stops))
+    n = int(ends[0]) if len(ends) else len(ids_N)
+    ids, ended = ids_N[:n].tolist(), len(ends) > 0
+    if written.logprob_BxN is None or written.likeliest_BxNxA is None or written.logprob_BxNxA is None:
+        return Completion(ids, ended)
+    pairs = zip(written.likeliest_BxNxA[row, :n].tolist(), written.logprob_BxNxA[row, :n].tolist(), strict=True)
+    likeliest = [list(zip(*pair, strict=True)) for pair in pairs]
+    return Completion(ids, ended, written.logprob_BxN[row, :n].tolist(), likeliest)
 
 
 def complete(

@@ -25,7 +25,7 @@ from tsjax.model_config import (
 from tsjax.scoring import Scoring, soft_capped
 
 Params = dict[str, jax.Array]
-Cache = list[tuple[jax.Array, jax.Array]]  # per layer: keys and values, B x S x K x D
+Cache = list[tuple[jax.Array, jax.Array]]  # per layer: keys and values, B x K x S x D
 
 
 def init(config: ModelConfig, key: jax.Array) -> Params:
@@ -97,12 +97,13 @@ class Attention(nnx.Module):
     def extend(self, x_BxTxE: jax.Array, positions_BxT: jax.Array, cache, slot: jax.Array, start_B: jax.Array):
         """Attention of T new positions written at `slot` of the cache; row b's first real slot is `start_B[b]`."""
         q, k, v = self._project(x_BxTxE, positions_BxT)
-        k_BxSxKxD, v_BxSxKxD = (
-            jax.lax.dynamic_update_slice_in_dim(old, new, slot, axis=1) for old, new in zip(cache, (k, v), strict=True)
+        k_BxKxSxD, v_BxKxSxD = (
+            jax.lax.dynamic_update_slice_in_dim(old, new.swapaxes(1, 2), slot, axis=2)
+            for old, new in zip(cache, (k, v), strict=True)
         )
         at_T = slot + jnp.arange(x_BxTxE.shape[1])
-        o = attend_cached(q, k_BxSxKxD, v_BxSxKxD, self.scoring, at_T=at_T, start_B=start_B, sinks_H=self._sinks_H)
-        return self.out(o.reshape(*x_BxTxE.shape[:2], -1)), (k_BxSxKxD, v_BxSxKxD)
+        o = attend_cached(q, k_BxKxSxD, v_BxKxSxD, self.scoring, at_T=at_T, start_B=start_B, sinks_H=self._sinks_H)
+        return self.out(o.reshape(*x_BxTxE.shape[:2], -1)), (k_BxKxSxD, v_BxKxSxD)
 
     @property
     def _sinks_H(self) -> jax.Array | None:
@@ -273,7 +274,7 @@ class Decoder(nnx.Module):
 
 
 def empty_cache(config: ModelConfig, batch: int, slots: int) -> Cache:
-    """Zeroed keys and values for `slots` positions: 2 x L arrays of B x S x K x D."""
+    """Zeroed keys and values for `slots` positions: 2 x L arrays of B x K x S x D, as the matmuls want them."""
     _, kv_heads, head_dim = head_shape(config)
-    shape = (batch, slots, kv_heads, head_dim)
+    shape = (batch, kv_heads, slots, head_dim)
     return [(jnp.zeros(shape, config.dtype), jnp.zeros(shape, config.dtype)) for _ in range(config.layers)]

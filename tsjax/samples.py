@@ -1,14 +1,33 @@
 """The stories a run tells on its way, and text out of completions."""
 
-from collections.abc import Sequence
-from typing import Any
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from tsjax import decode, model
 from tsjax.config import Config
 from tsjax.errors import UserError
+from tsjax.sampler import Draws
+from tsjax.text_stream import TextStream
 from tsjax.tokenizer import UNKNOWN, Tokenizer, begin
 
 BATCH = 64  # rows decoded at once
+CHUNK = 16  # tokens between two looks at the text of rows that may stop at a string
+
+
+class Manner(NamedTuple):
+    """How the texts of one call are made and told."""
+
+    sampler: Draws
+    ends: tuple[int, ...]  # ids that end a text
+    max_new: int  # tokens
+    seed: int = 0  # prompt i draws with (seed, i) whatever the batch
+    stop: tuple[str, ...] = ()  # strings that end a text, not in it
+    alternatives: int | None = None  # also tell log-probabilities: of the tokens, and of so many of the likeliest
+    spell: Callable[[Tokenizer, list[int], list[int]], str] | None = None  # of prompt and new ids; None: `story_text`
+
+    def stream(self, tokenizer: Tokenizer, prompt: list[int]) -> TextStream:
+        return TextStream(functools.partial(self.spell or story_text, tokenizer, prompt), self.stop)
 
 
 def check_prompts(config: Config, tokenizer: Tokenizer) -> None:
@@ -44,6 +63,11 @@ def stops(tokenizer: Tokenizer) -> tuple[int, ...]:
     return tuple(dict.fromkeys((tokenizer.eos, tokenizer.markers.get("user", tokenizer.eos), tokenizer.bos)))
 
 
+def ends(tokenizer: Tokenizer) -> tuple[int, ...]:
+    """`stops`, and BOS: where documents have no end of their own, as in llama2.c, the next one's BOS is it."""
+    return tuple(dict.fromkeys((*stops(tokenizer), tokenizer.bos)))
+
+
 def make_sampler(config: Config) -> decode.Sampler:
     """The sampler that the config names; UserError when it can't be."""
     return decode.Sampler(config.sample.temperature, config.sample.top_k, config.sample.top_p)
@@ -52,33 +76,56 @@ def make_sampler(config: Config) -> decode.Sampler:
 def sample_rows(step: int, config: Config, params: model.Params, tokenizer: Tokenizer) -> list[dict[str, Any]]:
     """One story for each prompt of the config, always from the same random numbers, so that steps compare."""
     c = config.sample
-    done = complete_texts(config, params, tokenizer, c.prompts, max_new=c.max_new, sampler=make_sampler(config))
+    manner = Manner(make_sampler(config), stops(tokenizer), c.max_new)
+    done = complete_texts(config, params, tokenizer, c.prompts, manner)
     return [{"step": step, **row} for row in done]
 
 
 def complete_texts(
-    config: Config,
-    params: model.Params,
-    tokenizer: Tokenizer,
-    prompts: Sequence[str],
-    *,
-    max_new: int,
-    sampler: decode.Sampler,
-    seed: int = 0,
+    config: Config, params: model.Params, tokenizer: Tokenizer, prompts: Sequence[str], manner: Manner
 ) -> list[dict[str, Any]]:
-    """prompt, text and ended of each prompt, in order; prompt i draws with (seed, i) whatever the batch."""
+    """prompt, text and ended of each prompt, in order; `stop`, the string that ended it, where strings were given;
+    tokens, logprobs and likeliest where log-probabilities were asked for."""
     ids = prompt_ids(tokenizer, prompts)
-    done: list[decode.Completion] = []
+    done: list[dict[str, Any]] = []
     for first in range(0, len(ids), BATCH):
         batch = ids[first : first + BATCH]
-        done += decode.complete(
-            config.model, params, batch, max_new=max_new, stops=stops(tokenizer), sampler=sampler, seed=seed,
-            row_seeds=range(first, first + len(batch)),
-        )  # fmt: skip
-    return [
-        {"prompt": prompt, "text": story_text(tokenizer, row, completion.ids), "ended": completion.ended}
-        for prompt, row, completion in zip(prompts, ids, done, strict=True)
-    ]
+        streams = [manner.stream(tokenizer, row) for row in batch]
+        for completions in completing(config, params, batch, manner, first, chunk=CHUNK if manner.stop else None):
+            for stream, completion in zip(streams, completions, strict=True):
+                stream.add(completion.ids[len(stream.ids) :], completion.ended)
+            if all(s.stopped is not None or c.ended for s, c in zip(streams, completions, strict=True)):
+                break
+        for stream, completion in zip(streams, completions, strict=True):
+            stream.add([], ended=True)
+            done.append(told(tokenizer, stream, completion, manner))
+    return [{"prompt": prompt, **row} for prompt, row in zip(prompts, done, strict=True)]
+
+
+def completing(
+    config: Config, params: model.Params, prompts: list[list[int]], manner: Manner, first: int, chunk: int | None
+) -> Iterator[list[decode.Completion]]:
+    """`decode.stream` of prompts that are the `first` and those after it."""
+    return decode.stream(
+        config.model, params, prompts, max_new=manner.max_new, stops=manner.ends, sampler=manner.sampler, seed=manner.seed,
+        row_seeds=range(first, first + len(prompts)), chunk=chunk, alternatives=manner.alternatives,
+    )  # fmt: skip
+
+
+def told(tokenizer: Tokenizer, stream: TextStream, completion: decode.Completion, manner: Manner) -> dict[str, Any]:
+    """A finished text and what else was asked about it, as JSON keeps it."""
+    row: dict[str, Any] = {"text": stream.text, "ended": completion.ended or stream.stopped is not None}
+    if manner.stop:
+        row["stop"] = stream.stopped
+    if completion.logprobs is not None and completion.likeliest is not None:
+        n = stream.tokens
+        row["tokens"] = tokenizer.pieces(completion.ids[:n])
+        row["logprobs"] = completion.logprobs[:n]
+        row["likeliest"] = [
+            [[piece, logprob] for piece, (_, logprob) in zip(tokenizer.pieces([i for i, _ in best]), best, strict=True)]
+            for best in completion.likeliest[:n]
+        ]
+    return row
 
 
 def story_text(tokenizer: Tokenizer, prompt: list[int], new: list[int]) -> str:

@@ -108,7 +108,7 @@ def test_the_cache_is_prompt_plus_new(params, monkeypatch):
     monkeypatch.setattr(decode, "prefill", lambda *a: slots.append(a[-1]) or prefill(*a))
     decode.complete(CONFIG, params, [[1] * 10, [1]], max_new=5, stops=(EOS,))
     assert slots == [16 + 5], "the prompt is padded to a multiple of 16"
-    assert [k.shape for k, _ in model.empty_cache(CONFIG, 3, 21)] == [(3, 21, 2, 16)] * 2
+    assert [k.shape for k, _ in model.empty_cache(CONFIG, 3, 21)] == [(3, 2, 21, 16)] * 2
 
 
 def test_new_tokens_are_cut_to_the_context(params):

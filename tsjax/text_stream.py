@@ -1,0 +1,64 @@
+"""Text out of tokens as they come: what is shown is never taken back, and a stop string is never seen, not even in part."""
+
+from collections.abc import Callable, Sequence
+
+from tsjax.errors import UserError
+
+REPLACEMENT = "\ufffd"  # of bytes that are no character, perhaps not yet
+
+
+class TextStream:
+    """The text that a row's tokens spell, up to the stop string that is whole first.
+
+    `spell`: the text of all tokens so far, such as `samples.story_text` of a prompt. `tokens` is how many of them spell
+    `text`, where a stop string has cut it: the fewest.
+    """
+
+    def __init__(self, spell: Callable[[Sequence[int]], str], stop: Sequence[str] = ()):
+        """UserError for an empty stop string, which would stop everything."""
+        if "" in stop:
+            raise UserError(
+                expected="stop strings of at least one character", found="an empty one", todo="leave it out"
+            )
+        self._spell, self._stop = spell, tuple(stop)
+        self._ids: list[int] = []
+        self.ids: list[int] = []  # all that were added
+        self.text = ""  # shown so far
+        self.stopped: str | None = None  # the stop string that was met
+
+    @property
+    def tokens(self) -> int:
+        return len(self._ids)
+
+    def add(self, ids: Sequence[int], ended: bool = False) -> str:
+        """What may be shown now. `ended`: nothing follows, so what was held back comes too. Nothing after a stop string."""
+        self.ids += ids
+        if self.stopped is not None:
+            return ""
+        self._ids += ids
+        text = self._spell(self._ids)
+        # The one that is whole first, of two that end together the longer: so it does not matter how tokens arrive.
+        found = [(at + len(stop), at, stop) for stop in self._stop if (at := text.find(stop)) >= 0]
+        if found:
+            _, end, self.stopped = min(found)
+            text = text[:end]
+            del self._ids[self._fewest(end) :]
+        elif not ended:
+            text = text.rstrip(REPLACEMENT)
+            text = text[: len(text) - max((_begun(text, stop) for stop in self._stop), default=0)]
+        new, self.text = text[len(self.text) :], max(self.text, text, key=len)
+        return new
+
+    def _fewest(self, characters: int) -> int:
+        """The fewest tokens that spell so many characters."""
+        low, high = 0, len(self._ids)
+        while low < high:
+            middle = (low + high) // 2
+            enough = len(self._spell(self._ids[:middle]).rstrip(REPLACEMENT)) >= characters
+            low, high = (low, middle) if enough else (middle + 1, high)
+        return low
+
+
+def _begun(text: str, stop: str) -> int:
+    """How much of `stop`, less than all, the text ends with."""
+    return next((n for n in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:n])), 0)
