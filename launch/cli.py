@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from launch import environment, generate, importing, judge, judge_options, ordering, processes
+from launch import environment, generate, importing, judge, judge_options, ordering, processes, sample_options
 from launch import export as exporting
 from tsjax.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INTERRUPTED, EXIT_REQUEUE, UserError
 from tsjax.stop import Stop
@@ -86,22 +86,8 @@ def make_parser() -> Parser:
     p.add_argument("--profile", action="store_true", help="trace a few steps into the run's profile folder")
     processes.process_arguments(p)
 
-    p = verb("sample", "Write stories with a trained run.",
-             "tsjax sample runs/1m --prompt 'Once upon a time' --temperature 0.8 --count 3", computes=True)  # fmt: skip
-    p.add_argument("run", type=Path, help="run folder")
-    p.add_argument("--prompt", action="append", help="beginning of a story (may be given again; default: none)")
-    p.add_argument(
-        "--prompts", type=Path, help="file of prompts: .json list, .jsonl with a prompt field, or one a line"
-    )
-    p.add_argument("--chat", action="store_true", help="each prompt is what the user says")
-    p.add_argument("--count", type=int, default=1, help="stories per prompt (default 1)")
-    p.add_argument("--max-new", type=int, default=256, help="new tokens at most (default 256)")
-    p.add_argument("--temperature", type=float, default=0.8, help="0 = greedy (default 0.8)")
-    p.add_argument("--top-k", type=int, default=0)
-    p.add_argument("--top-p", type=float, default=1.0)
-    p.add_argument("--min-p", type=float, default=0.0)
-    p.add_argument("--seed", type=int, default=0, help="story i of all draws with (seed, i)")
-    p.add_argument("--out", type=Path, help="write completions here as JSONL instead of printing them")
+    p = verb("sample", "Write stories with a trained run.", sample_options.EXAMPLE, computes=True)
+    sample_options.sample_arguments(p)
 
     p = verb("export", "A run's model in a form that other programs read.", exporting.EXAMPLE, computes=True)
     exporting.export_arguments(p)

@@ -12,7 +12,8 @@ from tests.expect import refused
 from tsjax import rom_grid
 from tsjax.formats.craftgpt import numbers
 from tsjax.formats.craftgpt.emulator import Matrix, Norm, Ranges, probabilities, top
-from tsjax.formats.craftgpt.sampler import ShiftRegister, draw
+from tsjax.formats.craftgpt.sampler import draw
+from tsjax.shift_register import ShiftRegister
 
 WORD = 1 << 24
 

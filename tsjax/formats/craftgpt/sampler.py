@@ -1,27 +1,9 @@
 """How the machine draws a token: a shift register and the eight likeliest tokens."""
 
-from tsjax.errors import UserError
 from tsjax.formats.craftgpt.emulator import Emulator, top
+from tsjax.shift_register import ShiftRegister
 
-BITS = 23  # of the register, and fraction bits of probabilities
-SHIFTS = 256  # a draw
 LEAST = 1 << 20  # 1/8: other tokens than the likeliest need this probability
-
-
-class ShiftRegister:
-    """A 23-bit Fibonacci linear-feedback shift register: bits 22 and 17 make the next one. UserError for a bad seed."""
-
-    def __init__(self, seed: int = 1):
-        if not 0 < seed < 1 << BITS:
-            raise UserError(expected=f"a seed from 1 to {(1 << BITS) - 1}", found=str(seed), todo="give another one")
-        self.state = seed
-
-    def next(self) -> int:
-        """An integer below 2^23, uniform but for zero."""
-        for _ in range(SHIFTS):
-            bit = (self.state >> 22 ^ self.state >> 17) & 1
-            self.state = (self.state << 1 & (1 << BITS) - 1) + bit
-        return self.state
 
 
 def draw(packed: list[int], register: ShiftRegister) -> int:
