@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,49 +13,138 @@ if TYPE_CHECKING:  # jax is imported when a verb needs it
     from tsjax.run import Run
     from tsjax.trained import Trained
 
-EXAMPLE = (
-    "tsjax export runs/1m --to hf --out exports/1m --verify\n"
-    "  tsjax export runs/1m --to hf --family gpt2 --dtype bfloat16 --step 5000 --out exports/1m-gpt2"
-)
+EXAMPLE = """tsjax export runs/1m --to hf --out exports/1m --verify
+  tsjax export runs/1m --to hf --family gpt2 --dtype bfloat16 --step 5000 --out exports/1m-gpt2
+  tsjax export runs/260k --to gguf --dtype q8_0 --out exports/260k-q8 --verify
+  tsjax export runs/craftgpt --to craftgpt --data data/chats --out rom --verify"""
+HELD_OUT = 2_000  # positions on which CraftGPT's machine is run, at about 20 a second
 
 
 @dataclasses.dataclass(frozen=True)
 class Written:
-    """What a format's function says of what it wrote, for `--verify`."""
+    """What a format's function says of what it wrote. `check`: reads it again, for `--verify`, and says what it found."""
 
-    expected: "Trained"  # what the files should hold: the run's model, rounded as the format rounds
-    read: "Callable[[], Trained]"  # our importer
+    check: "Callable[[], list[str]]"
+    notes: Sequence[str] = ()
 
 
-# ---- the formats: each a function of (trained, out, arguments, about) that writes and says what should be there.
+# ---- the formats: each a function of (trained, out, arguments, about) that writes.
 
 
 def hf(trained: "Trained", out: Path, arguments: argparse.Namespace, about: dict[str, Any]) -> Written:
     """A Hugging Face folder."""
     from tsjax.formats import huggingface
 
-    chosen = {"family": arguments.family, "dtype": arguments.dtype}
+    chosen = {"family": arguments.family, "dtype": arguments.dtype or "float32"}
+    _among(chosen["dtype"], ("float32", "bfloat16", "float16"))
     # float32 must come back as the run's own function; what other types round off is told, not held against them.
-    expected = trained if arguments.dtype == "float32" else huggingface.stored(trained, **chosen)[0]
+    expected = trained if chosen["dtype"] == "float32" else huggingface.stored(trained, **chosen)[0]
     huggingface.write_hf(trained, out, **chosen, with_tokenizer=not arguments.without_tokenizer, about=about)
-    return Written(expected, lambda: huggingface.open_hf(out))
+    return Written(lambda: _compared(trained, expected, huggingface.open_hf(out)))
 
 
-FORMATS: dict[str, Callable[..., Written]] = {"hf": hf}
+def llama2c(trained: "Trained", out: Path, arguments: argparse.Namespace, about: dict[str, Any]) -> Written:
+    """model.bin and tokenizer.bin for run.c."""
+    from tsjax.formats import llama2c
+
+    notes = llama2c.write_llama2c(trained, out)["notes"]
+    return Written(lambda: _compared(trained, trained, llama2c.open_llama2c(out)), notes)
+
+
+def llama2c_q8(trained: "Trained", out: Path, arguments: argparse.Namespace, about: dict[str, Any]) -> Written:
+    """The same in 8 bits, for runq.c."""
+    from tsjax.formats import llama2c
+
+    report = llama2c.write_llama2c_q8(trained, out, arguments.group)
+    expected = llama2c.rounded_q8(trained, arguments.group)
+    return Written(lambda: _compared(trained, expected, llama2c.open_llama2c(out)), _rounding(report))
+
+
+def gguf(trained: "Trained", out: Path, arguments: argparse.Namespace, about: dict[str, Any]) -> Written:
+    """model.gguf and ollama's Modelfile."""
+    from tsjax.formats import gguf
+    from tsjax.formats.hf_tokenizer import chat_template
+
+    dtype = arguments.dtype or "f32"
+    _among(dtype, ("f32", "f16", "q8_0"))
+    report = gguf.write_gguf(
+        trained, out, dtype=dtype, context=arguments.context, name=arguments.run.resolve().name,
+        chat_template=chat_template(trained.tokenizer),
+    )  # fmt: skip
+    expected = gguf.rounded(trained, dtype, arguments.context)
+    return Written(lambda: _compared(trained, expected, gguf.read_again(trained, out)), _rounding(report))
+
+
+def stablehlo(trained: "Trained", out: Path, arguments: argparse.Namespace, about: dict[str, Any]) -> Written:
+    """The program itself, by jax.export."""
+    from tsjax.formats import stablehlo, verify
+
+    notes = stablehlo.write_stablehlo(trained, out)["notes"]
+
+    def check() -> list[str]:
+        found = verify.Difference(stablehlo.verify_stablehlo(trained, out), verify.deviation(trained), 0)
+        return [f"verified: largest logit difference {verify.accepted(found)}"]
+
+    return Written(check, notes)
+
+
+def craftgpt(trained: "Trained", out: Path, arguments: argparse.Namespace, about: dict[str, Any]) -> Written:
+    """The ROM files of CraftGPT."""
+    from tsjax.formats.craftgpt.comparison import held_out_rows
+    from tsjax.formats.craftgpt.opening import open_craftgpt, write_craftgpt
+    from tsjax.shards import open_shards
+
+    rows = []
+    if arguments.verify:
+        shards = open_shards(arguments.data or Path(trained.config.data.path))
+        if shards.tokenizer().fingerprint != trained.tokenizer.fingerprint:
+            raise UserError(expected="shards of the run's tokenizer", found=str(shards.folder), todo="name them: --data")
+        rows = held_out_rows(shards, trained.config.model.context, HELD_OUT)
+    report = write_craftgpt(trained, out, rows, arguments.residual_scale)
+    notes = [f"{report['clipped']:,} numbers cut to the range of the ROMs"]
+
+    def check() -> list[str]:
+        from tsjax.formats import verify
+
+        found = report["held_out"]
+        if found["violations"]:
+            raise UserError(
+                expected="a machine whose numbers stay in their range on held-out text",
+                found=f"{found['violations']:,} that wrap around; loss {found['integer_nll']:.3f} instead of "
+                f"{found['float_nll']:.3f} ({out / 'report.json'} has the places)",
+                todo="export with --residual-scale 0.5, or train with config.model.norm_input_limit (configs/craftgpt.py)",
+            )
+        return [
+            f"verified on {found['positions']:,} held-out positions: loss {found['float_nll']:.4f} as trained, "
+            f"{found['integer_nll']:.4f} of the machine; same likeliest token in {found['argmax_agreement']:.1%}",
+            f"rounding to the ROMs moved logits by up to {verify.difference(trained, open_craftgpt(out)).largest:.2e}",
+        ]
+
+    return Written(check, notes)
+
+
+FORMATS: dict[str, Callable[..., Written]] = {
+    "hf": hf, "llama2c": llama2c, "llama2c-q8": llama2c_q8, "gguf": gguf, "stablehlo": stablehlo, "craftgpt": craftgpt,
+}  # fmt: skip
 
 
 def export_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("run", type=Path, help="run folder")
-    p.add_argument("--to", required=True, choices=FORMATS, help="hf: a Hugging Face folder")
-    p.add_argument("--out", type=Path, required=True, help="folder or file to write; must not exist")
+    what = "; ".join(f"{name}: {(write.__doc__ or '').strip()[:-1]}" for name, write in FORMATS.items())
+    p.add_argument("--to", required=True, choices=FORMATS, help=what)
+    p.add_argument("--out", type=Path, required=True, help="folder to write; must not exist")
     p.add_argument("--step", type=int, help="the checkpoint of that step (default: the newest)")
     p.add_argument("--verify", action="store_true", help="read it again and compare logits; fails above the tolerance")
-    g = p.add_argument_group("hf")
+    p.add_argument("--dtype", help="of the weights; hf: float32 (default), bfloat16, float16; gguf: f32 (default), f16, q8_0")
+    g = p.add_argument_group("of one format")
     g.add_argument(
-        "--family", default="", choices=("gpt_neo", "gpt2", "llama"), help="default: the nearest to the config"
+        "--family", default="", choices=("gpt_neo", "gpt2", "llama"), help="hf: default the nearest to the config"
     )
-    g.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"), help="of the weights")
-    g.add_argument("--without-tokenizer", action="store_true", help="leave tokenizer.json out, where it can't be one")
+    g.add_argument("--without-tokenizer", action="store_true", help="hf: leave tokenizer.json out, where it can't be one")
+    g.add_argument("--group", type=int, default=0, help="llama2c-q8: weights that share a scale (default the best)")
+    g.add_argument("--context", type=int, default=0, help="gguf: a shorter one, such as the window of local layers")
+    g.add_argument("--data", type=Path, help="craftgpt: shards whose held-out text --verify reads (default the run's)")
+    g.add_argument("--residual-scale", type=float, default=1.0, help="craftgpt: halve a residual stream that is too large: 0.5")
 
 
 def export(arguments: argparse.Namespace) -> None:
@@ -65,14 +154,29 @@ def export(arguments: argparse.Namespace) -> None:
     trained = open_trained(arguments.run, arguments.step)
     written = FORMATS[arguments.to](trained, arguments.out, arguments, facts(arguments.run, trained))
     print(f"{arguments.run} as {arguments.to}: {arguments.out}")
-    if arguments.verify:
-        from tsjax.formats import verify
+    for said in (*written.notes, *(written.check() if arguments.verify else ())):
+        print(said)
 
-        back = written.read()
-        found = verify.check(written.expected, back)
-        print(f"verified: largest logit difference {found}")
-        if written.expected is not trained:
-            print(f"to the run's own weights: {verify.difference(trained, back).largest:.2e}")
+
+def _among(dtype: str, known: Sequence[str]) -> None:
+    if dtype not in known:
+        raise UserError(expected=f"--dtype among {', '.join(known)}", found=dtype, todo="choose one")
+
+
+def _rounding(report: dict[str, Any]) -> list[str]:
+    error = report.get("largest_relative_error")
+    rounding = [f"largest error of a weight {error:.2%} of its group's or matrix's largest"] if error else []
+    return [f"{report['bits_per_weight']:.2f} bits a weight", *rounding, *report["notes"]]
+
+
+def _compared(trained: "Trained", expected: "Trained", back: "Trained") -> list[str]:
+    """`back` must compute what `expected` does: the run's model, rounded as the format rounds."""
+    from tsjax.formats import verify
+
+    said = [f"verified: largest logit difference {verify.check(expected, back)}"]
+    if expected is not trained:
+        said.append(f"to the run's own weights: {verify.difference(trained, back).largest:.2e}")
+    return said
 
 
 def facts(folder: Path, trained: "Trained") -> dict[str, Any]:

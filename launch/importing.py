@@ -12,7 +12,8 @@ if TYPE_CHECKING:  # jax is imported when a verb needs it
 
 EXAMPLE = (
     "tsjax import ~/models/TinyStories-33M --out runs/ts-33m\n"
-    "  tsjax import stories260K/stories260K.bin --tokenizer stories260K/tok512.bin --out runs/260k"
+    "  tsjax import stories260K/stories260K.bin --tokenizer stories260K/tok512.bin --out runs/260k\n"
+    "  tsjax import craftgpt_weights_raw.tar.gz --out runs/craftgpt"
 )
 
 
@@ -34,11 +35,20 @@ def llama2c(path: Path, tokenizer: Path | None) -> "tuple[Trained, dict[str, Any
     return llama2c.open_llama2c(path, tokenizer), {}
 
 
-FORMATS: "dict[str, Callable[[Path, Path | None], tuple[Trained, dict[str, Any]]]]" = {"hf": hf, "llama2c": llama2c}
+def craftgpt(path: Path, tokenizer: Path | None) -> "tuple[Trained, dict[str, Any]]":
+    """CraftGPT's ROM files, in a folder or an archive."""
+    from tsjax.formats.craftgpt.opening import open_craftgpt
+
+    return open_craftgpt(path, tokenizer), {}
+
+
+FORMATS: "dict[str, Callable[[Path, Path | None], tuple[Trained, dict[str, Any]]]]" = {
+    "hf": hf, "llama2c": llama2c, "craftgpt": craftgpt,
+}  # fmt: skip
 
 
 def import_arguments(p: argparse.ArgumentParser) -> None:
-    p.add_argument("path", type=Path, help="Hugging Face folder, or llama2.c .bin")
+    p.add_argument("path", type=Path, help="Hugging Face folder, llama2.c .bin, CraftGPT's ROM files (or their archive)")
     p.add_argument("--out", type=Path, required=True, help="run folder to write; must not exist")
     p.add_argument("--from", dest="format", choices=FORMATS, help="what it is (default: as it looks)")
     p.add_argument("--tokenizer", type=Path, help="its tokenizer, where that is somewhere else")
@@ -66,5 +76,9 @@ def recognised(path: Path) -> str:
         return "hf"
     if path.suffix == ".bin" or (path.is_dir() and any(path.glob("*.bin"))):
         return "llama2c"
-    raise UserError(expected="a Hugging Face folder (with config.json) or a llama2.c .bin", found=str(path),
-                    todo="say what it is with --from")  # fmt: skip
+    if path.suffix in (".npz", ".gz", ".tgz", ".tar") or any(path.glob("**/weight_files")):
+        return "craftgpt"
+    raise UserError(
+        expected="a Hugging Face folder (with config.json), a llama2.c .bin or CraftGPT's ROM files", found=str(path),
+        todo="say what it is with --from",
+    )  # fmt: skip

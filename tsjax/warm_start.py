@@ -16,7 +16,7 @@ from tsjax.tokenizer import Tokenizer
 from tsjax.trained import open_trained
 
 # How it is computed and learned, not what.
-FREE = ("init_std", "dropout", "attn_dropout", "dtype", "kernel", "remat", "layer_scan")
+FREE = ("init_std", "dropout", "attn_dropout", "norm_input_limit", "dtype", "kernel", "remat", "layer_scan")
 
 
 @dataclasses.dataclass(frozen=True)

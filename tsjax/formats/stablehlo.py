@@ -39,8 +39,8 @@ Made by tsjax with jax {jax} and its `jax.export` (calling convention {calling_c
   follows the last token, and the cache with these tokens in its slots `slot` to `slot + t - 1`.
 
 b is 1 or more, and t from 1 to {context}, the context with which the model was trained. `cache` has the shape
-({pairs}, b, s, {kv_heads}, {head_dim}) and is float32, zeros at first: keys, then values, of each of {layers} layers,
-for s slots (t to {context}), {kv_heads} heads of {head_dim} numbers. Rows are left-padded: the text of row i begins at slot
+({pairs}, b, {kv_heads}, s, {head_dim}) and is float32, zeros at first: keys, then values, of each of {layers} layers,
+{kv_heads} heads, s slots (t to {context}) of {head_dim} numbers. Rows are left-padded: the text of row i begins at slot
 `start[i]`, and what lies before is never seen.
 
 Every text begins with token {bos}; a text is over when the model gives one of {ends}. The tokenizer is `{tokenizer}`.
@@ -56,7 +56,7 @@ print(logits.call(np.array([[{bos}, 5, 7]], np.int32)).shape)  # (1, 3, {vocab_s
 
 extend = jax.jit(jax.export.deserialize(open("extend.bin", "rb").read()).call, donate_argnums=1)
 prompt, new = [{bos}], 20  # ids of the prompt
-cache = np.zeros(({pairs}, 1, len(prompt) + new, {kv_heads}, {head_dim}), np.float32)
+cache = np.zeros(({pairs}, 1, {kv_heads}, len(prompt) + new, {head_dim}), np.float32)
 start, slot, tokens, ids = np.zeros(1, np.int32), 0, np.array([prompt], np.int32), []
 for _ in range(new):
     out, cache = extend(tokens, cache, np.int32(slot), start)
@@ -125,7 +125,7 @@ def logits_of(trained: Trained):
 
 
 def extend_of(trained: Trained):
-    """The function in extend.bin: (tokens B x T, cache 2L x B x S x K x D, slot, start B) -> (logits B x V, cache)."""
+    """The function in extend.bin: (tokens B x T, cache 2L x B x K x S x D, slot, start B) -> (logits B x V, cache)."""
     config = _plain(trained.config.model)
 
     @jax.jit
@@ -151,7 +151,7 @@ def _logits_shapes(config: ModelConfig) -> list[jax.ShapeDtypeStruct]:
 def _extend_shapes(config: ModelConfig) -> list[jax.ShapeDtypeStruct]:
     _, kv_heads, head_dim = head_shape(config)
     b, t, s = jax.export.symbolic_shape("b, t, s", constraints=["t <= s", f"s <= {config.context}"])
-    cache = (2 * config.layers, b, s, kv_heads, head_dim)
+    cache = (2 * config.layers, b, kv_heads, s, head_dim)
     return [jax.ShapeDtypeStruct((b, t), jnp.int32), jax.ShapeDtypeStruct(cache, config.dtype),
             jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((b,), jnp.int32)]  # fmt: skip
 
@@ -171,10 +171,10 @@ def verify_stablehlo(trained: Trained, out: Path) -> float:
         jax.jit(jax.export.deserialize(bytearray((out / name).read_bytes())).call) for name in (LOGITS, EXTEND)
     )
     length = min(verify.LENGTH, signature["context"])
-    tokens_BxT = np.random.default_rng(0).integers(signature["vocab_size"], size=(verify.ROWS, length), dtype=np.int32)
+    tokens_BxT = verify.drawn(signature["vocab_size"], length)
     expected = verify.logits(trained, tokens_BxT)
     largest = float(np.abs(np.asarray(logits(tokens_BxT)) - expected).max())
-    shape = (2 * signature["layers"], verify.ROWS, length, signature["kv_heads"], signature["head_dim"])
+    shape = (2 * signature["layers"], verify.ROWS, signature["kv_heads"], length, signature["head_dim"])
     cache, start, at = jnp.zeros(shape, signature["cache_dtype"]), np.zeros(verify.ROWS, np.int32), 0
     for end in range(max(1, length // 2), length + 1):
         found, cache = extend(tokens_BxT[:, at:end], cache, np.int32(at), start)

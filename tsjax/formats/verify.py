@@ -30,15 +30,19 @@ class Difference:
         return f"{self.largest:.2e} (tolerance {self.tolerance:.1e})"
 
 
-def difference(reference: Trained, other: Trained, seed: int = 0) -> Difference:
+def difference(reference: Trained, other: Trained) -> Difference:
     """Between the logits of two models on 2 x 64 drawn tokens, both computed in float32."""
     vocab = min(reference.config.model.vocab_size, other.config.model.vocab_size)
-    length = min(LENGTH, reference.config.model.context, other.config.model.context)
-    tokens_BxT = np.random.default_rng(seed).integers(vocab, size=(ROWS, length), dtype=np.int32)
+    tokens_BxT = drawn(vocab, min(reference.config.model.context, other.config.model.context))
     expected, found = logits(reference, tokens_BxT)[..., :vocab], logits(other, tokens_BxT)[..., :vocab]
     second, first = np.moveaxis(np.sort(expected, axis=-1)[..., -2:], -1, 0)
     changed = (expected.argmax(-1) != found.argmax(-1)) & (first - second > CLEAR)
     return Difference(float(np.abs(expected - found).max()), float(expected.std()), int(changed.sum()))
+
+
+def drawn(vocab: int, context: int) -> np.ndarray:
+    """2 x 64 token ids (fewer where the context is shorter), always the same."""
+    return np.random.default_rng(0).integers(vocab, size=(ROWS, min(LENGTH, context)), dtype=np.int32)
 
 
 def logits(trained: Trained, tokens_BxT: np.ndarray) -> np.ndarray:
@@ -54,9 +58,19 @@ def logits(trained: Trained, tokens_BxT: np.ndarray) -> np.ndarray:
         return np.asarray(compute(trained.params, tokens_BxT))
 
 
+def deviation(trained: Trained) -> float:
+    """The standard deviation of the model's logits on `drawn` tokens."""
+    config = trained.config.model
+    return float(logits(trained, drawn(config.vocab_size, config.context)).std())
+
+
 def check(reference: Trained, other: Trained) -> Difference:
     """`difference`; UserError where it is above the tolerance (NaN is)."""
-    found = difference(reference, other)
+    return accepted(difference(reference, other))
+
+
+def accepted(found: Difference) -> Difference:
+    """`found`; UserError where it is above its tolerance."""
     if not found.largest <= found.tolerance or found.changed:
         raise UserError(
             expected=f"logits within {found.tolerance:.1e} of the run's after writing and reading",

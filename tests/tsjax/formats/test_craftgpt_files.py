@@ -200,7 +200,7 @@ def test_what_else_is_refused(trained, tmp_path):
     assert not any(tmp_path.iterdir())
     (tmp_path / "rom").mkdir()
     (tmp_path / "rom" / "mine.txt").write_text("keep")
-    with refused("a new or empty folder"):
+    with refused("a new folder"):
         write_craftgpt(trained, tmp_path / "rom")
 
 

@@ -11,7 +11,7 @@ from tests.tsjax.formats.models import CONFIGS, tokenizer, trained
 from tsjax.config import OptimizerConfig
 from tsjax.formats.imported import write_run
 from tsjax.run import Run
-from tsjax.samples import complete_texts, make_sampler
+from tsjax.samples import Manner, complete_texts, make_sampler, stops
 from tsjax.trained import open_trained
 
 
@@ -26,9 +26,8 @@ def test_the_same_weights_bit_for_bit(step, ema, tmp_path):
     assert all(np.asarray(back.params[n]).tobytes() == np.asarray(v).tobytes() for n, v in given.params.items())
     assert back.tokenizer.fingerprint == given.tokenizer.fingerprint
     assert Run(tmp_path / "run").manifest()["imported_from"] == {"format": "test", "data": "feed"}
-    (row,) = complete_texts(
-        back.config, back.params, back.tokenizer, ["Once"], max_new=4, sampler=make_sampler(back.config)
-    )
+    manner = Manner(make_sampler(back.config), stops(back.tokenizer), max_new=4)
+    (row,) = complete_texts(back.config, back.params, back.tokenizer, ["Once"], manner)
     assert row["prompt"] == "Once"
 
 

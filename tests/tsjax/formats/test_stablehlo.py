@@ -66,7 +66,7 @@ def test_a_greedy_text_by_the_cached_function_is_the_decoders(written):
     (row,) = decode.complete(source.config.model, source.params, [[1, 300, 7]], max_new=40, stops=(2,),
                              sampler=decode.Sampler(temperature=0))  # fmt: skip
     extend, start = jax.jit(loaded(folder, "extend.bin")), np.zeros(1, np.int32)
-    cache, tokens, slot, ids = np.zeros((4, 1, 43, 4, 8), np.float32), np.array([[1, 300, 7]], np.int32), 0, []
+    cache, tokens, slot, ids = np.zeros((4, 1, 4, 43, 8), np.float32), np.array([[1, 300, 7]], np.int32), 0, []
     for _ in range(len(row.ids)):
         logits, cache = extend(tokens, cache, np.int32(slot), start)
         slot, tokens = slot + tokens.shape[1], np.asarray(logits).argmax(1, keepdims=True).astype(np.int32)
@@ -78,11 +78,11 @@ def test_left_padded_rows_are_as_if_alone(written):
     _, folder, _ = written
     extend = jax.jit(loaded(folder, "extend.bin"))
     short, long = [1, 44, 9], [1, 300, 7, 80, 5]
-    both, _ = extend(np.array([[0, 0, *short], long], np.int32), np.zeros((4, 2, 9, 4, 8), np.float32), np.int32(0),
+    both, _ = extend(np.array([[0, 0, *short], long], np.int32), np.zeros((4, 2, 4, 9, 8), np.float32), np.int32(0),
                      np.array([2, 0], np.int32))  # fmt: skip
     for row, ids in enumerate((short, long)):
         alone, _ = extend(
-            np.array([ids], np.int32), np.zeros((4, 1, 9, 4, 8), np.float32), np.int32(0), np.zeros(1, np.int32)
+            np.array([ids], np.int32), np.zeros((4, 1, 4, 9, 8), np.float32), np.int32(0), np.zeros(1, np.int32)
         )
         np.testing.assert_allclose(both[row], alone[0], atol=2e-5)
 

@@ -1,14 +1,12 @@
 """CraftGPT models: opened from published files, written as a folder of ROM files with a report."""
 
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 
-from tsjax.atomic import write_json
+from tsjax.atomic import new_folder, write_json
 from tsjax.config import Config
 from tsjax.errors import UserError
 from tsjax.formats.craftgpt import archive, rom
@@ -58,24 +56,16 @@ def write_craftgpt(
     for name, value in trained.params.items():
         if not jnp.isfinite(value).all():
             raise UserError(expected="finite weights", found=f"NaN or infinity in {name}", todo="export another step")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(expected=f"a new or empty folder at {out}", found="something there", todo="give another --out")
-    stored, report = quantise(config, trained.params, residual_scale)
-    if rows:
-        report["held_out"] = compare(config, trained.params, stored, rows)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
+    with new_folder(out) as folder:
+        stored, report = quantise(config, trained.params, residual_scale)
+        if rows:
+            report["held_out"] = compare(config, trained.params, stored, rows)
         for name, content in rom.write(stored).items():
-            file = unfinished / "weights" / "weight_files" / name
+            file = folder / "weights" / "weight_files" / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
-        trained.tokenizer.save(unfinished / archive.TOKENS)
-        write_json(unfinished / REPORT, report)
-        os.replace(unfinished, out)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
+        trained.tokenizer.save(folder / archive.TOKENS)
+        write_json(folder / REPORT, report)
     return report
 
 
