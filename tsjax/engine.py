@@ -117,6 +117,11 @@ class Engine:
         with self._changed:
             return {"rows": sum(row is not None for row in self._rows), "waiting": len(self._waiting)}
 
+    @property
+    def alive(self) -> bool:
+        """Whether it still takes requests."""
+        return self._thread.is_alive()
+
     def warm(self) -> None:
         """Compiles what requests of every length will need, for one row and for many: seconds to minutes."""
         for rows in self._row_buckets:
