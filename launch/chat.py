@@ -127,6 +127,8 @@ class Talk:
             for piece in handle:
                 sys.stdout.write(stream.add(piece.new.ids, ended=piece.end is not None))
                 sys.stdout.flush()
+                if stream.stopped is not None:
+                    break
                 if piece.end == "length":
                     why = f"the context of {self._context} tokens is full" if room <= self._max_new else "cut by --max-new"
         except KeyboardInterrupt:
@@ -137,7 +139,7 @@ class Talk:
 
 
 def _stream(tokenizer: Tokenizer, prompt: Sequence[int]) -> TextStream:
-    return TextStream(lambda ids: story_text(tokenizer, list(prompt), list(ids)).lstrip())
+    return TextStream(lambda ids: story_text(tokenizer, list(prompt), list(ids)).lstrip(), chats.ANSWER_ENDS)
 
 
 def _tell(what: str) -> None:

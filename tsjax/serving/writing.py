@@ -197,10 +197,9 @@ class Job:
         begun = 0
         if isinstance(self.ask, CompletionAsk) and isinstance(given := self.ask.prompts[i], str):
             begun = len(prompt) - len(tokenizer.encode([given])[0])
-        most = len(self._said[i])
         return [
             Token(
-                piece, min(most, len(tokenizer.decode(prompt[:k]).rstrip(REPLACEMENT))), logprobs[k],
+                piece, _shared_length(tokenizer.decode(prompt[:k]), self._said[i]), logprobs[k],
                 _named(tokenizer, likeliest[k], self.ask.alternatives or 0),
             )
             for k, piece in enumerate(tokenizer.pieces(prompt))
@@ -214,7 +213,8 @@ class _Row:
     def __init__(self, tokenizer: Tokenizer, prompt: list[int], ask: Ask, choice: int, base: int):
         self._tokenizer, self._ask, self._choice, self._base = tokenizer, ask, choice, base
         self._spell = functools.partial(story_text, tokenizer, prompt)
-        self.stream = TextStream(self._spell, ask.stop)
+        ends = chat.ANSWER_ENDS if isinstance(ask, ChatAsk) else ()
+        self.stream = TextStream(self._spell, (*ask.stop, *ends))
         self._logprobs: list[float] = []
         self._likeliest: list[list[tuple[int, float]]] = []
         self._told = 0  # tokens
@@ -235,12 +235,19 @@ class _Row:
         self._told = max(told, upto)
         return [
             Token(
-                piece, self._base + len(self._spell(ids[:k]).rstrip(REPLACEMENT)), self._logprobs[k],
+                piece, self._base + _shared_length(self._spell(ids[:k]), self.stream.text), self._logprobs[k],
                 _named(self._tokenizer, self._likeliest[k], self._ask.alternatives or 0),
             )
             for k, piece in enumerate(self._tokenizer.pieces(ids[:upto]))
             if k >= told
         ]  # fmt: skip
+
+
+def _shared_length(before: str, text: str) -> int:
+    """How much of the text the tokens before spell, without the bytes of a character that is not whole with them."""
+    while before.endswith(REPLACEMENT) and not text.startswith(before):
+        before = before[:-1]
+    return min(len(before), len(text))
 
 
 def _named(tokenizer: Tokenizer, best: list[tuple[int, float]] | None, most: int) -> list[tuple[str, float]] | None:
