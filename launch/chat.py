@@ -23,7 +23,9 @@ def chat(arguments: argparse.Namespace) -> None:
         raise UserError(expected="--seed from 0 to 2^32 - 1", found=str(arguments.seed), todo="choose another")
     if arguments.max_new < 1:
         raise UserError(expected="--max-new of at least 1", found=str(arguments.max_new), todo="raise it")
-    sampler = Sampler(arguments.temperature, arguments.top_k, arguments.top_p, arguments.min_p, arguments.repetition_penalty)
+    sampler = Sampler(
+        arguments.temperature, arguments.top_k, arguments.top_p, arguments.min_p, arguments.repetition_penalty
+    )
     trained = open_trained(arguments.run)
     if "assistant" not in trained.tokenizer.markers:
         raise UserError(expected="a run on chats (shards prepared with --chat)", found="a tokenizer without turns",
@@ -130,7 +132,11 @@ class Talk:
                 if stream.stopped is not None:
                     break
                 if piece.end == "length":
-                    why = f"the context of {self._context} tokens is full" if room <= self._max_new else "cut by --max-new"
+                    why = (
+                        f"the context of {self._context} tokens is full"
+                        if room <= self._max_new
+                        else "cut by --max-new"
+                    )
         except KeyboardInterrupt:
             handle.cancel()
             why = "ended here"

@@ -22,7 +22,9 @@ def serve_arguments(p: argparse.ArgumentParser) -> None:
     g.add_argument("--no-key", action="store_true", help="other machines may ask without one")
     p.add_argument("--slots", type=int, default=64, help="completions written at once (default 64)")
     p.add_argument("--waiting", type=int, default=256, help="requests that may wait for a slot (default 256)")
-    p.add_argument("--warm", action="store_true", help="compile everything before listening: the first answers come at once")
+    p.add_argument(
+        "--warm", action="store_true", help="compile everything before listening: the first answers come at once"
+    )
 
 
 def serve(arguments: argparse.Namespace) -> None:
@@ -39,7 +41,9 @@ def serve(arguments: argparse.Namespace) -> None:
 
         from tsjax.serving.app import OWN_HOSTS, make_app
     except ImportError as error:
-        raise UserError(expected="starlette and uvicorn", found=str(error), todo="pip install 'tsjax[serve]'") from error
+        raise UserError(
+            expected="starlette and uvicorn", found=str(error), todo="pip install 'tsjax[serve]'"
+        ) from error
     from tsjax.engine import Engine
     from tsjax.samples import ends
     from tsjax.serving.writing import Writer

@@ -4,7 +4,7 @@
 
 `tsjax serve` of a model of noise, in a process of its own, gets random requests from several clients at once, good and
 malformed; one in twenty hangs up before its answer is whole. It must answer each of the others in OpenAI's shape, end with
-no request in hand, and be no larger after the second half of the requests than after the first, but for --growth MiB (programs of rare shapes).
+no request in hand, and grow by no more than --growth MiB in the second half of the requests: rare shapes still get programs.
 """
 
 import argparse
@@ -51,7 +51,11 @@ def ask(port: int, rng: random.Random, found: Counter[str], wrong: list[str]) ->
         good = answer.status == 200 and text.endswith("data: [DONE]\n\n") and '"error"' not in text
     else:
         data = json.loads(text)
-        good = bool(data["choices"]) if answer.status == 200 else set(data["error"]) == {"message", "type", "param", "code"}
+        good = (
+            bool(data["choices"])
+            if answer.status == 200
+            else set(data["error"]) == {"message", "type", "param", "code"}
+        )
     if not good or answer.status >= 500:
         wrong.append(f"{answer.status} {body[:200]!r} {text[:300]}")
 
@@ -98,7 +102,7 @@ def drill(requests: int, seed: int, clients: int, growth: float) -> list[str]:
                 line = next(line for line in server.stdout if "http://" in line)
                 port = int(re.search(r":(\d+) ", line)[1])
                 sizes, total, began = [memory(server.pid)], Counter[str](), time.monotonic()
-                parts = [requests // 10] + [requests - requests // 10 - requests * 9 // 20, requests * 9 // 20]
+                parts = [requests // 10, requests - requests // 10 - requests * 9 // 20, requests * 9 // 20]
                 for part, count in enumerate(parts):
                     found, wrong = some(port, count, clients, seed * 10 + part)
                     total += found

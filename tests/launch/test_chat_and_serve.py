@@ -52,7 +52,7 @@ def test_a_chat_through_a_pipe(runs):
 
 
 def test_a_full_context_is_told(runs):
-    out, err = piped(runs["chats"], *["bana di lo ke " * 6] * 6)
+    _, err = piped(runs["chats"], *["bana di lo ke " * 6] * 6)
     assert "room for 200 tokens" in err and "forgotten" in err
     assert "not sent" not in err
 
@@ -95,7 +95,8 @@ def test_control_c_ends_the_answer_and_not_the_program(runs):
         (["chat", "stories"], ["--chat", "tsjax sample"]), (["chat", "chats", "--seed", -1], ["--seed"]),
         (["chat", "chats", "--max-new", 0], ["--max-new"]), (["chat", "chats", "--top-p", 0], ["top_p"]),
         (["serve", "stories", "--host", "0.0.0.0"], ["--api-key-env", "--no-key"]),
-        (["serve", "stories", "--api-key-env", "NO_SUCH_KEY"], ["NO_SUCH_KEY"]), (["serve", "stories", "--slots", 0], ["--slots"]),
+        (["serve", "stories", "--api-key-env", "NO_SUCH_KEY"], ["NO_SUCH_KEY"]),
+        (["serve", "stories", "--slots", 0], ["--slots"]),
         (["serve", "stories", "--port", 70_000], ["--port"]), (["serve", "nowhere", "--port", 0], ["nowhere"]),
     ],
 )  # fmt: skip
@@ -109,7 +110,9 @@ def test_a_server_from_the_command_line(runs):
     """It says where it is, asks for the key, answers, and ends at Ctrl-C."""
     argv = command("serve", runs["stories"], "--port", 0, "--api-key-env", "TSJAX_TEST_KEY", "--name", "tiny")
     env = os.environ | {"TSJAX_TEST_KEY": "secret", "TSJAX_ALLOCATOR": "off"}
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=env) as process:
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=env
+    ) as process:
         try:
             line = process.stdout.readline()
             port = int(re.fullmatch(r"tiny at http://127\.0\.0\.1:(\d+) .*\n", line)[1])

@@ -74,7 +74,8 @@ class ChatShape(Shape):
         if self._job.ask.alternatives is None:
             return None
         content = [
-            {**_entry(t.piece, t.logprob), "top_logprobs": [_entry(*pair) for pair in t.likeliest or []]} for t in tokens
+            {**_entry(t.piece, t.logprob), "top_logprobs": [_entry(*pair) for pair in t.likeliest or []]}
+            for t in tokens
         ]
         return {"content": content, "refusal": None}
 

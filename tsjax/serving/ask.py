@@ -69,7 +69,7 @@ def read_json(body: bytes) -> dict[str, Any]:
     try:
         data = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
         json.dumps(data, ensure_ascii=False).encode("utf-8")  # lone surrogates can't
-    except UnicodeError as error:
+    except (UnicodeDecodeError, UnicodeEncodeError) as error:
         raise Refused(400, f"the body is not UTF-8: {error.reason}") from error
     except RecursionError as error:
         raise Refused(400, "the body is nested too deeply") from error
@@ -143,19 +143,17 @@ def _shared(fields: "_Fields", prompts: int) -> dict[str, Any]:
 
 def _sampler(fields: "_Fields") -> Sampler:
     temperature = fields.number("temperature", 1.0, most=2.0)
-    settings = {
-        "temperature": 0.0 if temperature < COLDEST else temperature,
-        "top_p": fields.number("top_p", 1.0),
-        "top_k": max(0, fields.integer("top_k", -1, 2**31 - 1) or 0),  # -1 is how some others say "all"
-        "min_p": fields.number("min_p", 0.0),
-        "repetition_penalty": fields.number("repetition_penalty", 1.0, least=0.01, most=100.0),
-    }
-    if settings["top_p"] == 0:  # OpenAI lets it be: nothing but the likeliest
-        settings |= {"top_p": 1.0, "top_k": 1}
+    top_p, top_k = fields.number("top_p", 1.0), max(0, fields.integer("top_k", -1) or 0)  # -1 is how some say "all"
+    if top_p == 0:  # OpenAI lets it be: nothing but the likeliest
+        top_p, top_k = 1.0, 1
+    penalty = fields.number("repetition_penalty", 1.0, least=0.01, most=100.0)
     try:
-        return Sampler(**settings)
+        return Sampler(
+            0.0 if temperature < COLDEST else temperature, top_k, top_p, fields.number("min_p", 0.0), penalty
+        )
     except UserError as error:
-        raise Refused(400, f"expected {error.expected}; found {error.found}", param=error.expected.split()[0]) from error
+        param = error.expected.split()[0]
+        raise Refused(400, f"expected {error.expected}; found {error.found}", param=param) from error
 
 
 class _Fields:

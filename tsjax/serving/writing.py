@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import functools
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from concurrent.futures import Future
 from typing import NamedTuple
 
@@ -159,7 +159,7 @@ class Job:
             writer.config, writer.trained.params, prompt, min(ALTERNATIVES, writer.config.vocab_size)
         )
 
-    async def parts(self) -> AsyncIterator[Part]:
+    async def parts(self) -> AsyncGenerator[Part, None]:
         """Prompt by prompt; those of one prompt's choices as they are written. Ends early when cancelled."""
         ask = self.ask
         try:

@@ -25,7 +25,8 @@ function look() {
   const page = document.getElementById("inner").contentDocument, width = page.documentElement.clientWidth;
   const tokens = [...page.querySelectorAll(".token")], past = one => one.getBoundingClientRect().right > width + 1;
   if (tokens.length) tokens.at(-2).click();
-  const found = {width, needed: page.documentElement.scrollWidth, wide: [...page.querySelectorAll("main *")].filter(past).length,
+  const found = {width, needed: page.documentElement.scrollWidth,
+    wide: [...page.querySelectorAll("main *")].filter(past).length,
     title: page.title, trouble: page.getElementById("trouble").textContent, text: page.getElementById("text").textContent,
     tokens: tokens.length, given: page.querySelectorAll(".token.given").length, state: page.getElementById("state").textContent,
     bars: [...page.querySelectorAll(".bar")].map(bar => [bar.className, bar.querySelector("span").textContent])};

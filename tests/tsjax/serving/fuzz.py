@@ -10,7 +10,19 @@ WRONG = [
 ]  # fmt: skip
 NUMBERS = ("max_tokens", "n", "seed", "logprobs", "top_logprobs", "temperature", "top_p", "top_k", "min_p",
            "repetition_penalty", "best_of", "presence_penalty", "max_completion_tokens", "row")  # fmt: skip
-FIELDS = (*NUMBERS, "prompt", "messages", "stop", "echo", "stream", "stream_options", "model", "suffix", "tools", "unknown")
+FIELDS = (
+    *NUMBERS,
+    "prompt",
+    "messages",
+    "stop",
+    "echo",
+    "stream",
+    "stream_options",
+    "model",
+    "suffix",
+    "tools",
+    "unknown",
+)
 
 
 def random_request(rng: random.Random) -> tuple[str, bytes]:

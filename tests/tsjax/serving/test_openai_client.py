@@ -93,7 +93,9 @@ def test_a_stream_is_the_same_text_in_pieces(client, stories):
 
 def test_chat(chatter, chats):
     """The template of our own prompt, whole and streamed; the first chunk has the role."""
-    asked = dict(model=NAME, messages=[{"role": "user", "content": "bana  di\nlo"}], seed=4, max_tokens=40, temperature=1.0)
+    asked = dict(
+        model=NAME, messages=[{"role": "user", "content": "bana  di\nlo"}], seed=4, max_tokens=40, temperature=1.0
+    )
     answer = chatter.chat.completions.create(**asked)
     text, done = alone(chats, "[INST] bana di lo [/INST]", seed=4, max_new=40)
     (choice,) = answer.choices
@@ -144,7 +146,9 @@ def test_log_probabilities_of_what_is_written_and_of_the_prompt(client, stories)
         assert choice.text.startswith(prompt) and len(told.tokens) == len(told.token_logprobs) == len(told.text_offset)
         assert told.text_offset == sorted(told.text_offset) and told.text_offset[-1] < len(choice.text)
         if given is prompt:
-            assert "".join(told.tokens).startswith(" " + prompt)  # this tokenizer's first piece has a space, its text none
+            assert "".join(told.tokens).startswith(
+                " " + prompt
+            )  # this tokenizer's first piece has a space, its text none
             for piece, at in [*zip(told.tokens, told.text_offset, strict=True)][1:]:
                 assert "<" in piece or choice.text[at:].startswith(piece), (piece, at, choice.text)
         else:
@@ -153,7 +157,9 @@ def test_log_probabilities_of_what_is_written_and_of_the_prompt(client, stories)
         own = [p for p in told.token_logprobs if p is not None][:n]
         (expected,) = log_probabilities(model.config.model, model.params, [(ids[:1], ids[1:])])
         assert np.isclose(sum(own), expected, atol=1e-3)
-        assert all(max(top.values()) >= p for top, p in zip(told.top_logprobs[1:], told.token_logprobs[1:], strict=True))
+        assert all(
+            max(top.values()) >= p for top, p in zip(told.top_logprobs[1:], told.token_logprobs[1:], strict=True)
+        )
         written = len(told.tokens) - n - (given is not prompt)
         assert written == answer.usage.completion_tokens
         assert all(max(top.values()) == p for top, p in zip(told.top_logprobs[-written:], told.token_logprobs[-written:],
