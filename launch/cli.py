@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from launch import environment, generate, importing, judge, judge_options, ordering, processes, sample_options
 from launch import export as exporting
+from launch import serve as serving
 from tsjax.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INTERRUPTED, EXIT_REQUEUE, UserError
 from tsjax.stop import Stop
 
@@ -88,6 +89,12 @@ def make_parser() -> Parser:
 
     p = verb("sample", "Write stories with a trained run.", sample_options.EXAMPLE, computes=True)
     sample_options.sample_arguments(p)
+
+    p = verb("chat", "Talk with a run that was trained on chats.", sample_options.CHAT_EXAMPLE, computes=True)
+    sample_options.chat_arguments(p)
+
+    p = verb("serve", "A run behind OpenAI's interface, and a page to try it.", serving.EXAMPLE, computes=True)
+    serving.serve_arguments(p)
 
     p = verb("export", "A run's model in a form that other programs read.", exporting.EXAMPLE, computes=True)
     exporting.export_arguments(p)
@@ -257,6 +264,12 @@ def run_verb(arguments: argparse.Namespace, overrides: list[str]) -> int:
             from launch.sample import sample
 
             sample(arguments)
+        case "chat":
+            from launch.chat import chat
+
+            chat(arguments)
+        case "serve":
+            serving.serve(arguments)
         case "export":
             exporting.export(arguments)
         case "import":

@@ -79,6 +79,7 @@ class Engine:
         self._alternatives = min(ALTERNATIVES, config.vocab_size)
         self._key_data = jax.jit(lambda seed, row: jax.random.key_data(row_keys(seed, row[None]))[0])
         self._rows: list[_Row | None] = []  # as they lie in the ring
+        self._joining: list[Handle] = []  # let in, and not yet in a row
         self._ring: ring.Ring | None = None
         self._slot = 0
         self._changed = threading.Condition()  # guards what other threads may touch: the next three
@@ -115,7 +116,13 @@ class Engine:
     def load(self) -> dict[str, int]:
         """How many rows are being written and how many requests wait."""
         with self._changed:
-            return {"rows": sum(row is not None for row in self._rows), "waiting": len(self._waiting)}
+            joining = sum(len(handle.request.rows) for handle in self._joining)
+            return {"rows": joining + sum(row is not None for row in self._rows), "waiting": len(self._waiting)}
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still takes requests."""
+        return self._thread.is_alive()
 
     def warm(self) -> None:
         """Compiles what requests of every length will need, for one row and for many: seconds to minutes."""
@@ -154,10 +161,11 @@ class Engine:
     def _fail(self, error: Exception, also: tuple[Handle, ...] = ()) -> None:
         """Ends all that is being written; the ring may be lost half-way through a step."""
         handles = {id(row.handle): row.handle for row in self._rows if row is not None}
+        handles |= {id(handle): handle for handle in self._joining}
         for failed in [*handles.values(), *also]:
             failed.deliver(error)
             failed.deliver(None)
-        self._rows, self._ring = [], None
+        self._rows, self._joining, self._ring = [], [], None
 
     def _turn(self) -> None:
         for place, row in enumerate(self._rows):
@@ -187,6 +195,7 @@ class Engine:
                 keys = [np.asarray(self._key_data(np.uint32(request.seed), np.int32(row))) for row in request.rows]
                 (limit,) = decode.limits_of(self.config, [request.prompt], request.max_new)
             except Exception as error:
+                self._joining.remove(handle)
                 handle.deliver(error)
                 handle.deliver(None)
                 continue
@@ -198,11 +207,13 @@ class Engine:
             self._ring = ring.join(
                 self._ring, read.cache, read.logits_BxV, seen_V, np.int32(place), np.int32(self._slot)
             )
+        self._joining = []
 
     def _next(self, free: int) -> Handle | None:
         with self._changed:
             if self._waiting and len(self._waiting[0].request.rows) <= free:
-                return self._waiting.popleft()
+                self._joining.append(self._waiting.popleft())
+                return self._joining[-1]
         return None
 
     def _read(self, request: Request) -> decode.Carry:

@@ -43,3 +43,27 @@ def _nll(config: ModelConfig, params: model.Params, tokens_BxT: jax.Array) -> ja
     targets = jnp.asarray(tokens_BxT)[:, 1:].reshape(-1)
     nll = loss.token_nll(x_BxTxE.reshape(-1, E), decoder.head_VxE, targets, ROWS, config.final_soft_cap)
     return nll.reshape(B, T)
+
+
+def token_log_probabilities(
+    config: ModelConfig, params: model.Params, ids: Sequence[int], alternatives: int
+) -> tuple[list[float], list[list[tuple[int, float]]]]:
+    """log p of ids[1:], nats, and at each of those places the likeliest (id, log p), best first.
+
+    `ids`: 1 to `context` of them, filled up to a power of two, so that few shapes are compiled.
+    """
+    T = min(config.context, 1 << max(4, (len(ids) - 1).bit_length()))
+    tokens_T = np.zeros(T, np.int32)
+    tokens_T[: len(ids)] = ids
+    logp_T, ids_TxA, logp_TxA = (np.asarray(a)[: len(ids) - 1] for a in _told(config, params, tokens_T, alternatives))
+    pairs = zip(ids_TxA.tolist(), logp_TxA.tolist(), strict=True)
+    return logp_T.tolist(), [list(zip(*pair, strict=True)) for pair in pairs]
+
+
+@functools.partial(jax.jit, static_argnames=("config", "alternatives"))
+def _told(config: ModelConfig, params: model.Params, tokens_T: jax.Array, alternatives: int):
+    decoder = model.bind(config, params)
+    tokens_T = jnp.asarray(tokens_T)
+    logp_TxV = jax.nn.log_softmax(decoder.logits(decoder(tokens_T[None]))[0, :-1], axis=-1)
+    best_TxA, ids_TxA = jax.lax.top_k(logp_TxV, alternatives)
+    return jnp.take_along_axis(logp_TxV, tokens_T[1:, None], axis=1)[:, 0], ids_TxA, best_TxA

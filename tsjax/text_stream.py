@@ -30,6 +30,12 @@ class TextStream:
     def tokens(self) -> int:
         return len(self._ids)
 
+    @property
+    def shown(self) -> int:
+        """How many tokens spell no more than what was shown, so that none of them tells what is held back."""
+        count = self._fewest(len(self.text))
+        return count if len(self._spell(self._ids[:count])) <= len(self.text) else count - 1
+
     def add(self, ids: Sequence[int], ended: bool = False) -> str:
         """What may be shown now. `ended`: nothing follows, so what was held back comes too. Nothing after a stop string."""
         self.ids += ids

@@ -254,3 +254,17 @@ def test_closing_ends_what_is_not_done(params):
         handles[2].all()
     with pytest.raises(RuntimeError, match="closed"):
         engine.submit(Request((1,)))
+
+
+def test_who_was_let_in_when_the_device_failed_is_told(engine, monkeypatch):
+    """Between the queue and a row, too: `_make_room` is what fails first when memory is short."""
+
+    def broken(*_):
+        raise MemoryError("made up")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ring, "empty", broken)
+        with pytest.raises(RuntimeError, match="made up"):
+            engine.submit(Request((1, 5), max_new=4)).all()
+    assert engine.load() == {"rows": 0, "waiting": 0}
+    assert len(engine.submit(Request((1, 5), max_new=4)).all()) == 1

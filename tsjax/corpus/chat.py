@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 MARKERS = {"system": "[SYS]", "user": "[INST]", "assistant": "[/INST]"}
+ANSWER_ENDS = (*MARKERS.values(), *map(str.lower, MARKERS.values()))  # an answer is over before any of them
 
 _ROLES = {marker: role for role, marker in MARKERS.items()}
 _MARKER = re.compile("|".join(map(re.escape, _ROLES)), re.IGNORECASE)

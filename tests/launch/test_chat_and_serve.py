@@ -1,0 +1,129 @@
+"""`tsjax chat`, piped and at a terminal, and `tsjax serve` as processes; and what both refuse."""
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+from tests.launch.conftest import one_line
+from tests.tsjax.formats.models import CONFIGS, tokenizer, trained
+from tsjax.formats.imported import write_run
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("served")
+    models = {"stories": None, "chats": tokenizer("chat")}
+    return {name: write_run(trained(CONFIGS["llama"], words), folder / name, {}) for name, words in models.items()}
+
+
+def command(*argv) -> list[str]:
+    return [sys.executable, "-m", "launch.cli", *map(str, argv)]
+
+
+def piped(run: Path, *lines: str, more: tuple = ()) -> tuple[list[str], str]:
+    done = subprocess.run(command("chat", run, "--max-new", 8, *more), input="\n".join(lines), capture_output=True, text=True,
+                          cwd=ROOT, timeout=120, env=os.environ | {"TSJAX_ALLOCATOR": "off"})  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split("\n"), done.stderr
+
+
+def test_a_chat_through_a_pipe(runs):
+    """Answers alone on stdout; the same seed, the same chat; /reset begins it again."""
+    said = ["bana di", "/reset", "bana di", "", "/nothing", "a [INST] b", "bana " * 300, "/quit", "never read"]
+    out, err = piped(runs["chats"], *said)
+    again, _ = piped(runs["chats"], "bana di")
+    text = "\n".join(out)
+    once = "\n".join(again).removesuffix("\n")
+    assert text == f"{once}\n{once}\n" and once
+    assert ">" not in err and "/nothing is no command" in err and "marker" in err
+    assert "at most 199 tokens" in err and "found 6" in err
+
+
+def test_a_full_context_is_told(runs):
+    _, err = piped(runs["chats"], *["bana di lo ke " * 6] * 6)
+    assert "room for 200 tokens" in err and "forgotten" in err
+    assert "not sent" not in err
+
+
+def test_control_c_ends_the_answer_and_not_the_program(runs):
+    """At a terminal: the answer stops, the next one comes, /quit leaves."""
+    primary, secondary = pty.openpty()
+    process = subprocess.Popen(command("chat", runs["chats"], "--max-new", 10_000), stdin=secondary, stdout=secondary,
+                               stderr=secondary, cwd=ROOT, start_new_session=True,
+                               env=os.environ | {"TSJAX_ALLOCATOR": "off", "TERM": "dumb"})  # fmt: skip
+    os.close(secondary)
+    seen = b""
+
+    def until(pattern: bytes) -> None:
+        nonlocal seen
+        end = time.monotonic() + 90
+        while not re.search(pattern, seen):
+            assert time.monotonic() < end, seen[-500:]
+            if select.select([primary], [], [], 1)[0]:
+                seen += os.read(primary, 4096)
+
+    try:
+        until(rb"> $")
+        os.write(primary, b"bana di\n")
+        until(rb"bana di\r\n.")  # it writes, or compiles
+        process.send_signal(signal.SIGINT)
+        until(rb"(ended here|context|no answer)[^\n]*\n(.|\r|\n)*> $")
+        process.send_signal(signal.SIGINT)
+        until(rb"/quit or Ctrl-D leaves\)")
+        os.write(primary, b"/quit\n")
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        os.close(primary)
+
+
+@pytest.mark.parametrize(
+    "argv, words",
+    [
+        (["chat", "stories"], ["--chat", "tsjax sample"]), (["chat", "chats", "--seed", -1], ["--seed"]),
+        (["chat", "chats", "--max-new", 0], ["--max-new"]), (["chat", "chats", "--top-p", 0], ["top_p"]),
+        (["serve", "stories", "--host", "0.0.0.0"], ["--api-key-env", "--no-key"]),
+        (["serve", "stories", "--api-key-env", "NO_SUCH_KEY"], ["NO_SUCH_KEY"]),
+        (["serve", "stories", "--slots", 0], ["--slots"]),
+        (["serve", "stories", "--port", 70_000], ["--port"]), (["serve", "nowhere", "--port", 0], ["nowhere"]),
+    ],
+)  # fmt: skip
+def test_refused(tsjax, runs, argv, words):
+    verb, name, *options = argv
+    code, _, err = tsjax(verb, runs.get(name, name), *options)
+    one_line(code, err, *words)
+
+
+def test_a_server_from_the_command_line(runs):
+    """It says where it is, asks for the key, answers, and ends at Ctrl-C."""
+    argv = command("serve", runs["stories"], "--port", 0, "--api-key-env", "TSJAX_TEST_KEY", "--name", "tiny")
+    env = os.environ | {"TSJAX_TEST_KEY": "secret", "TSJAX_ALLOCATOR": "off"}
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=env
+    ) as process:
+        try:
+            line = process.stdout.readline()
+            port = int(re.fullmatch(r"tiny at http://127\.0\.0\.1:(\d+) .*\n", line)[1])
+            for key, status in (("wrong", 401), ("secret", 200)):
+                connection = HTTPConnection("127.0.0.1", port, timeout=60)
+                connection.request("POST", "/v1/completions", json.dumps({"prompt": "Bana", "model": "tiny"}),
+                                   {"authorization": f"Bearer {key}"})  # fmt: skip
+                assert connection.getresponse().status == status
+                connection.close()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 130
+            assert "Traceback" not in process.stderr.read()
+        finally:
+            process.kill()
