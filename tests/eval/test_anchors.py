@@ -337,4 +337,5 @@ def test_a_run_says_whether_its_anchors_held(tmp_path, mode, obeys, kind):
     kept = Docket.load(tmp_path / "run")
     assert kept.anchors == anchors and kept.asks == asks_of(anchors)
     asked = [prompt for prompt in judge.seen if "word_1 = the word" in prompt]  # it was shown what each anchor asks for
-    assert len(asked) == (3 * len(INSTRUCTED) if kind == INSTRUCT and mode == rubric.CALIBRATED else 0)
+    wanted = 3 * len(INSTRUCTED) if kind == INSTRUCT and mode == rubric.CALIBRATED else 0
+    assert wanted <= len(asked) <= 2 * wanted  # on a busy machine a call may time out, and is made again

@@ -1,7 +1,6 @@
 """GGUF files through transformers' loader, which stands in for llama.cpp: logits and token ids."""
 
 import dataclasses
-import os
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from tsjax.formats import verify
 from tsjax.formats.gguf import read_gguf, write_gguf
 
 pytestmark = pytest.mark.peers
-os.environ["HF_HUB_OFFLINE"] = "1"
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("gguf")
@@ -23,6 +21,11 @@ pytest.importorskip("accelerate")
 TOKENS = np.random.default_rng(0).integers(512, size=(2, 90))
 # transformers takes gpt2's context and MLP width out of no GGUF, so this one has the default ones.
 NEO = ModelConfig(**families.gpt_neo(vocab_size=512, width=64, context=1024, layers=4, heads=16, window=1024))
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
 
 def loaded(folder):
