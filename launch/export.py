@@ -91,12 +91,18 @@ def stablehlo(trained: "Trained", out: Path, arguments: argparse.Namespace, abou
 def craftgpt(trained: "Trained", out: Path, arguments: argparse.Namespace, about: dict[str, Any]) -> Written:
     """The ROM files of CraftGPT."""
     from tsjax.formats.craftgpt.comparison import held_out_rows
+    from tsjax.formats.craftgpt.opening import check as check_form
     from tsjax.formats.craftgpt.opening import open_craftgpt, write_craftgpt
     from tsjax.shards import open_shards
 
+    check_form(trained)
     rows = []
     if arguments.verify:
-        shards = open_shards(arguments.data or Path(trained.config.data.path))
+        where = arguments.data or trained.config.data.path
+        if not where:
+            raise UserError(expected="--data, shards on whose held-out text the machine is run", found="none: an imported run",
+                            todo="name shards that were prepared with its tokens.txt")  # fmt: skip
+        shards = open_shards(Path(where))
         if shards.tokenizer().fingerprint != trained.tokenizer.fingerprint:
             raise UserError(expected="shards of the run's tokenizer", found=str(shards.folder), todo="name them: --data")
         rows = held_out_rows(shards, trained.config.model.context, HELD_OUT)
@@ -128,6 +134,15 @@ FORMATS: dict[str, Callable[..., Written]] = {
 }  # fmt: skip
 
 
+OPTIONS = {
+    "family": "", "dtype": None, "without_tokenizer": False, "group": 0, "context": 0, "data": None, "residual_scale": 1.0,
+}  # fmt: skip
+READ = {
+    "hf": ("family", "dtype", "without_tokenizer"), "llama2c": (), "llama2c-q8": ("group",), "gguf": ("dtype", "context"),
+    "stablehlo": (), "craftgpt": ("data", "residual_scale"),
+}  # fmt: skip
+
+
 def export_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("run", type=Path, help="run folder")
     what = "; ".join(f"{name}: {(write.__doc__ or '').strip()[:-1]}" for name, write in FORMATS.items())
@@ -151,6 +166,9 @@ def export(arguments: argparse.Namespace) -> None:
     """Writes, and with --verify reads again and compares."""
     from tsjax.trained import open_trained
 
+    for name, default in OPTIONS.items():
+        if name not in READ[arguments.to] and getattr(arguments, name) != default:
+            raise UserError(expected=f"options of {arguments.to}", found=f"--{name.replace('_', '-')}", todo="leave it out")
     trained = open_trained(arguments.run, arguments.step)
     written = FORMATS[arguments.to](trained, arguments.out, arguments, facts(arguments.run, trained))
     print(f"{arguments.run} as {arguments.to}: {arguments.out}")

@@ -41,7 +41,7 @@ def sample_arguments(p: argparse.ArgumentParser) -> None:
     )
     g.add_argument("--beam", type=int, metavar="WIDTH", help="beam search instead: the same text every time")
     g.add_argument("--compat", choices=(LLAMA2C, CRAFTGPT), help="draw, stop and print as run.c or the Minecraft machine "
-                   "does with --seed")  # fmt: skip
+                   "does with --seed (over the float model: the machine's rounding may give another text)")  # fmt: skip
 
 
 def chat_arguments(p: argparse.ArgumentParser) -> None:

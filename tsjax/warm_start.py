@@ -38,9 +38,10 @@ def open_start(config: Config, tokenizer: Tokenizer) -> Start:
             found=f"shards of {tokenizer.fingerprint[:12]}",
             todo=f"prepare them with --tokenizer {folder / trained.tokenizer.file}",
         )
-    theirs, ours = _compared(trained.config.model), _compared(config.model)
+    theirs, ours = _whole(trained.config.model), _whole(config.model)
+    free = FREE if "learned" in trained.config.model.position else (*FREE, "context")
     for name, value in theirs.items():
-        if ours[name] != value:
+        if name not in free and ours[name] != value:
             raise UserError(
                 expected=f"config.model.{name} = {value}, as the model of {folder} has", found=str(ours[name]),
                 todo="leave --config out (the run's own is taken), or give the same value",
@@ -52,11 +53,11 @@ def open_start(config: Config, tokenizer: Tokenizer) -> Start:
     return Start(params, {"step": trained.step, "weights": digest.hexdigest()})
 
 
-def _compared(config: ModelConfig) -> dict[str, Any]:
+def _whole(config: ModelConfig) -> dict[str, Any]:
     _, kv_heads, head_dim = head_shape(config)
-    whole = dataclasses.replace(config, kv_heads=kv_heads, head_dim=head_dim, mlp_width=mlp_width(config))
-    free = FREE if "learned" in config.position else (*FREE, "context")
-    return {name: value for name, value in dataclasses.asdict(whole).items() if name not in free}
+    return dataclasses.asdict(
+        dataclasses.replace(config, kv_heads=kv_heads, head_dim=head_dim, mlp_width=mlp_width(config))
+    )
 
 
 def begin_with(state: State, start: Start) -> State:

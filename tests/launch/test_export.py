@@ -73,6 +73,32 @@ def test_what_can_not_be_is_one_line(tsjax, run, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("to", "more", "needs"),
+    [
+        ("llama2c", (), None),
+        ("llama2c-q8", ("--group", 4), None),
+        ("gguf", ("--dtype", "q8_0"), "gguf"),
+        ("stablehlo", (), "flatbuffers"),
+    ],
+)
+def test_every_format_reads_back_what_it_wrote(tsjax, tmp_path, to, more, needs):
+    if needs:
+        pytest.importorskip(needs)
+    run = write_run(trained(CONFIGS["llama"]), tmp_path / "run", {})
+    code, out, err = tsjax("export", run, "--to", to, "--out", tmp_path / "out", "--verify", *more)
+    assert code == 0 and "verified: largest logit difference" in out, err
+
+
+def test_options_of_other_formats_and_other_shapes_are_refused(tsjax, run, tmp_path):
+    for to, option in (("llama2c", ("--dtype", "float16")), ("hf", ("--group", 3)), ("gguf", ("--family", "gpt2"))):
+        code, _, err = tsjax("export", run, "--to", to, *option, "--out", tmp_path / "m")
+        one_line(code, err, option[0])
+    code, _, err = tsjax("export", run, "--to", "craftgpt", "--verify", "--out", tmp_path / "m")
+    one_line(code, err, "config.model.")
+    assert not (tmp_path / "m").exists()
+
+
 def test_verify_fails_on_an_export_that_is_wrong(tsjax, run, tmp_path, monkeypatch):
     from tsjax.formats import hf_weights
 

@@ -1,12 +1,10 @@
 """B4: llama2.c's published sampled text, from its seed, out of our decoder; and whole sampled texts of the engine."""
 
-import jax
-import jax.numpy as jnp
 import pytest
 
 from tsjax import compat, decode
 from tsjax.engine import Engine
-from tsjax.formats import llama2c
+from tsjax.formats.llama2c import open_llama2c
 from tsjax.request import Request
 from tsjax.sampler import Sampler
 
@@ -23,8 +21,8 @@ After they finished getting, Timmy's dad came up to his house and promised to he
 @pytest.fixture(scope="module")
 def reference(shared):
     folder = shared / "models" / "stories260K"
-    config, params = llama2c.read_v0(folder / "stories260K.bin")
-    return config, jax.tree.map(jnp.asarray, params), llama2c.read_tokenizer(folder / "tok512.bin")
+    model = open_llama2c(folder / "stories260K.bin")
+    return model.config.model, model.params, model.tokenizer
 
 
 def test_b4_seed_133742_gives_the_published_text(reference):

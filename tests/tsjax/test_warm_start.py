@@ -82,6 +82,9 @@ def test_another_model_or_tokenizer_is_refused(finished, shard_folder, tmp_path)
     wider = tuned(small(shard_folder, model__width=64), source)
     with refused("config.model.width = 32"):
         train(wider, tmp_path / "run", quiet=True)
+    learned = tuned(small(shard_folder, model__position=("learned",)), source)
+    with refused("config.model.position = ('rope',)"):
+        train(learned, tmp_path / "run", quiet=True)
     with refused("no such"):
         train(tuned(config, tmp_path / "no such"), tmp_path / "run", quiet=True)
     copy = tmp_path / "copy"

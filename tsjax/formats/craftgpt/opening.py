@@ -48,11 +48,12 @@ def write_craftgpt(
     (`comparison.held_out_rows`) that of `compare` under `held_out`; the machine reads about 20 tokens a second.
     Coordinates of the ROMs in the world (layout.json) and the keyboard belong to the build and are not written.
     UserError, before anything is written, where the model has another shape than the machine, a weight that is no
-    number, or no word list with its markers at 0 and 1.
+    number, or no word list with its markers at 0 and 1; and for a residual scale outside (0, 1].
     """
     out, config = Path(out), trained.config.model
-    _check_shape(trained)
-    _check_tokenizer(trained.tokenizer)
+    check(trained)
+    if not 0 < residual_scale <= 1:
+        raise UserError(expected="a residual scale above 0, at most 1", found=str(residual_scale), todo="try 0.5")
     for name, value in trained.params.items():
         if not jnp.isfinite(value).all():
             raise UserError(expected="finite weights", found=f"NaN or infinity in {name}", todo="export another step")
@@ -67,6 +68,12 @@ def write_craftgpt(
         trained.tokenizer.save(folder / archive.TOKENS)
         write_json(folder / REPORT, report)
     return report
+
+
+def check(trained: Trained) -> None:
+    """UserError, with the field that is wrong, where the machine can't hold the model."""
+    _check_shape(trained)
+    _check_tokenizer(trained.tokenizer)
 
 
 def _check_shape(trained: Trained) -> None:
