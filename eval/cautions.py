@@ -6,12 +6,12 @@ from typing import Any
 
 from eval import published
 from eval.intervals import REPORTABLE
+from eval.marking import FAMILIES
 from eval.model_rows import DIMENSIONS
-from eval.records import CONTEXT, INSTRUCT, KNOWLEDGE, REASONING, STORY, Completion
+from eval.records import INSTRUCT, STORY, Completion
 from eval.slopes import flagged
 from eval.unmeasured import listed
 
-FAMILIES = (KNOWLEDGE, REASONING, CONTEXT)
 ANCHORS = "Anchors: "  # how the warnings of a failed check begin
 _ABOVE = "above the undamaged one in "
 

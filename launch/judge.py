@@ -40,7 +40,7 @@ def judge(arguments: argparse.Namespace) -> int:
             f"{made:,} texts written ({time.monotonic() - began:.0f} s); {len(study.completions):,} in {arguments.out}"
         )
         study.measure(arguments.runs, arguments.reference, arguments.corpus)
-        if arguments.data and arguments.runs:
+        if arguments.data:
             study.memorised(arguments.runs, arguments.data, arguments.seed)
         panel.mend()
         code, error, again, asked = EXIT_DONE, None, arguments.again, list[Path]()

@@ -13,12 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from tsjax.errors import UserError
-from tsjax.shift_register import BITS, ShiftRegister
+from tsjax.shift_register import BITS, LEAST, ShiftRegister
 from tsjax.tokenizer import Tokenizer
 from tsjax.tokenizer.tokenizer_bin import FIRST_PIECE
 
 LLAMA2C, CRAFTGPT = "llama2c", "craftgpt"
-LEAST = 1 << BITS - 3  # 1/8: CraftGPT takes other tokens than the likeliest from this probability on
 RANKS = 8  # that it looks at
 
 

@@ -4,6 +4,7 @@ from tsjax.errors import UserError
 
 BITS = 23  # of the register, and fraction bits of the machine's probabilities
 SHIFTS = 256  # a draw
+LEAST = 1 << BITS - 3  # 1/8: tokens other than the likeliest are drawn from this probability on
 
 
 class ShiftRegister:

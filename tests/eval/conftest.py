@@ -1,12 +1,20 @@
-"""A run that completions are made with."""
+"""A run that completions are made with, and what a judge needs to be asked in a test."""
 
 from pathlib import Path
 
 import pytest
 
+from tests.data_gen import runs
 from tests.tsjax.test_train import small
 from tsjax.config import Config
 from tsjax.train import train
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """A key for the stub server, and waits that suit a test."""
+    monkeypatch.setenv("TSJAX_TEST_KEY", "sk-test-0123456789abcdef0123456789")
+    runs.short_waits(monkeypatch)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ from eval.judge import Judging, judge_run
 from eval.panel import Panel
 from eval.records import INSTRUCT, STORY, Prompt, write_lines
 from eval.study import COMPLETIONS, PROMPTS, Study
-from tests.data_gen import runs
 from tests.eval import judges
 from tests.eval.judges import Judge
 from tests.expect import refused
@@ -22,11 +21,7 @@ from tsjax.atomic import write_json
 MODEL, OTHER, MODE, DOLLAR = "gpt-6-luna", "gpt-6-sol", "calibrated", 10**12
 ASKED = {"words": ["dog", "run"], "summary": "A dog runs."}
 
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setenv("TSJAX_TEST_KEY", "sk-test-0123456789abcdef0123456789")
-    runs.short_waits(monkeypatch)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from eval.panel import Panel
 from eval.records import INSTRUCT, Grade, Prompt, write_lines
 from eval.slopes import order_slopes
 from eval.study import COMPLETIONS, PROMPTS, Study
-from tests.data_gen import runs
 from tests.eval import judges
 from tests.eval.graded import grade
 from tests.eval.judges import Judge
@@ -25,11 +24,7 @@ MODEL, MODE = "gpt-6-luna", "calibrated"
 NAME = f"{MODEL} {MODE} 1"
 FIRST, LATER = ("tsjax-1m", "tsjax-8m"), ("tsjax-33m",)
 
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setenv("TSJAX_TEST_KEY", "sk-test-0123456789abcdef0123456789")
-    runs.short_waits(monkeypatch)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture

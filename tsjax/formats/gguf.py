@@ -15,7 +15,7 @@ from tsjax import families, model
 from tsjax.atomic import new_folder
 from tsjax.config import ModelConfig
 from tsjax.errors import UserError
-from tsjax.formats import fold, gguf_vocabulary, verify
+from tsjax.formats import fold, gguf_vocabulary
 from tsjax.formats.modelfile import modelfile
 from tsjax.formats.pairs import halves_from_pairs, pairs_from_halves
 from tsjax.model_config import head_shape, mlp_width
@@ -233,11 +233,6 @@ def _params(config: ModelConfig, tensors: dict[str, np.ndarray]) -> dict[str, np
             array = halves_from_pairs(array, D)
         params[name] = array.T if name.endswith("kernel") else array
     return params
-
-
-def verify_gguf(trained: Trained, out: Path) -> float:
-    """The largest logit difference (on 2 x 64 tokens) between the model and what was written; it includes rounding."""
-    return verify.difference(trained, read_again(trained, out)).largest
 
 
 def read_again(trained: Trained, out: Path) -> Trained:

@@ -17,7 +17,7 @@ from tsjax import families
 from tsjax.atomic import new_folder
 from tsjax.config import Config, ModelConfig
 from tsjax.errors import UserError
-from tsjax.formats import fold, q8, verify
+from tsjax.formats import fold, q8
 from tsjax.formats.pairs import halves_from_pairs, pairs_from_halves
 from tsjax.model_config import head_shape, mlp_width
 from tsjax.tokenizer import load, tokenizer_bin
@@ -239,11 +239,6 @@ def _write(out: Path, data: bytes, pieces: bytes, shape: Shape, notes: list[str]
     sizes = {name: len(content) for name, content in files.items()}
     return {"format": "llama2.c", **what, "files": sizes, "parameters": parameters,
             "bits_per_weight": 8 * len(data) / parameters, "notes": notes}  # fmt: skip
-
-
-def verify_llama2c(trained: Trained, out: Path) -> float:
-    """The largest logit difference (on 2 x 64 tokens) between the model and what was written; of v2 it is that of int8."""
-    return verify.difference(trained, open_llama2c(out)).largest
 
 
 def rounded_q8(trained: Trained, group: int = 0) -> Trained:

@@ -1,5 +1,6 @@
 """How far the machine is from the float model on given texts: losses, likeliest tokens, and what left its range."""
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -72,7 +73,7 @@ def compare(
 
 
 def _untied(config: ModelConfig) -> ModelConfig:
-    return config.__class__(**{**vars(config), "tied": False, "dtype": "float32"})
+    return dataclasses.replace(config, tied=False, dtype="float32")
 
 
 def _nll(logits_NxV: np.ndarray, targets_N: np.ndarray) -> float:

@@ -1,9 +1,7 @@
 """How the machine draws a token: a shift register and the eight likeliest tokens."""
 
 from tsjax.formats.craftgpt.emulator import Emulator, top
-from tsjax.shift_register import ShiftRegister
-
-LEAST = 1 << 20  # 1/8: other tokens than the likeliest need this probability
+from tsjax.shift_register import LEAST, ShiftRegister
 
 
 def draw(packed: list[int], register: ShiftRegister) -> int:
